@@ -1,0 +1,26 @@
+"""Optional dependencies, imported when first needed.
+
+The core installs without torch, scipy, typer and the like. A module that needs one asks for it here, so that
+a missing package is answered with the line that installs it instead of a bare ``ModuleNotFoundError``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import ``module``, which comes with the optional dependencies ``extra``.
+
+    Raises:
+        ImportError: If the module is not installed; the message holds the install line.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        raise ImportError(
+            f"`{missing}` is needed here and is not installed; install it with "
+            f"pip install 'langchain-embedding-adapter[{extra}]'"
+        ) from error

@@ -1,0 +1,63 @@
+"""Which embedding model is this, and which one does a ``provider:model`` string mean?
+
+The name recorded beside every adapter is read here, and the command line's model strings are resolved here: through
+LangChain's ``init_embeddings`` and ``init_chat_model``, plus ``local:wordllama``.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+
+from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter.local import WordLlamaEmbeddings
+
+_NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
+
+
+def model_name(embeddings: Embeddings) -> str:
+    """The class of the embeddings and, where it says so, the model: ``OpenAIEmbeddings:text-embedding-3-small``.
+
+    >>> from langchain_core.embeddings import DeterministicFakeEmbedding
+    >>> model_name(DeterministicFakeEmbedding(size=8))
+    'DeterministicFakeEmbedding'
+    """
+    name = type(embeddings).__name__
+    for attribute in _NAME_ATTRIBUTES:
+        value = getattr(embeddings, attribute, None)
+        if isinstance(value, str) and value:
+            return f"{name}:{value}"
+    return name
+
+
+def load_embeddings(model: str) -> Embeddings:
+    """Embeddings from a ``provider:model`` string, or the embedded ``local:wordllama``.
+
+    Raises:
+        ValueError: If the string names no provider that is known.
+        ImportError: If the provider's package is not installed.
+    """
+    _check(model, "openai:text-embedding-3-small or local:wordllama")
+    if model.startswith("local:"):
+        if model != "local:wordllama":
+            raise ValueError(f"unknown local model {model!r}; expected local:wordllama")
+        return WordLlamaEmbeddings()
+    return cast(Embeddings, import_extra("langchain.embeddings", "cli").init_embeddings(model))
+
+
+def load_chat_model(model: str) -> BaseChatModel:
+    """A chat model from a ``provider:model`` string.
+
+    Raises:
+        ValueError: If the string names no provider that is known.
+        ImportError: If the provider's package is not installed.
+    """
+    _check(model, "openai:gpt-4o-mini")
+    return cast(BaseChatModel, import_extra("langchain.chat_models", "cli").init_chat_model(model))
+
+
+def _check(model: str, example: str) -> None:
+    if ":" not in model:
+        raise ValueError(f"expected a model as provider:model, {example} for instance; got {model!r}")

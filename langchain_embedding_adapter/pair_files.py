@@ -1,0 +1,155 @@
+"""Questions and passages on disk: our JSON, LlamaIndex's JSON, a BEIR folder, the answers of a generation.
+
+Each reader returns, and each writer takes, the plain fields of a ``QADataset`` (queries, corpus, relevant_docs,
+documents, grades); the dataset itself checks them. Nothing here knows the class, so that the two can change apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain_embedding_adapter._files import read_json, read_jsonl, write_atomically, write_json, write_jsonl
+
+logger = logging.getLogger(__name__)
+
+Fields = dict[str, Any]
+Format = Literal["json", "llama_index", "beir"]
+
+JSON_FORMAT = "langchain-embedding-adapter/qa-dataset"
+JSON_VERSION = 1
+
+
+def read_fields(path: str | Path, split: str | None = None) -> Fields:
+    """Read a dataset's fields from whatever is at ``path``; the format is recognised.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If what is there is none of the known formats.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_beir(path, split)
+    if split is not None:
+        raise ValueError(f"`split` names a file of a BEIR folder's qrels; {path} is not a folder")
+    if path.suffix == ".jsonl":
+        return _read_answers(path)
+    return _read_json(path)
+
+
+def write_fields(fields: Fields, path: str | Path, format: Format, split: str = "test") -> None:
+    """Write a dataset's fields to ``path`` in one of the formats."""
+    path = Path(path)
+    if format == "beir":
+        _write_beir(fields, path, split)
+    elif format == "llama_index":
+        shared = {name: fields[name] for name in ("queries", "corpus", "relevant_docs")}
+        write_json(path, {**shared, "mode": "text"})
+    elif format == "json":
+        kept = {name: value for name, value in fields.items() if value}
+        write_json(path, {"format": JSON_FORMAT, "version": JSON_VERSION, **kept})
+    else:
+        raise ValueError(f"unknown format {format!r}; expected 'json', 'llama_index' or 'beir'")
+
+
+def _read_json(path: Path) -> Fields:
+    """Our JSON or LlamaIndex's ``EmbeddingQAFinetuneDataset``, which share the three required fields."""
+    content = read_json(path)
+    required = ("queries", "corpus", "relevant_docs")
+    missing = [name for name in required if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise ValueError(
+            f"{path} holds no question–passage pairs: expected a JSON object with 'queries', 'corpus' and "
+            f"'relevant_docs', and {', '.join(missing)} is missing"
+        )
+    if content.get("version", JSON_VERSION) > JSON_VERSION:
+        raise ValueError(f"{path} was written by a newer version of this package; upgrade it to read the file")
+    return {name: content[name] for name in (*required, "documents", "grades") if name in content}
+
+
+def _read_answers(path: Path) -> Fields:
+    """The answers that ``generate_qa_pairs(path=…)`` keeps, one chunk a line."""
+    fields: Fields = {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}}
+    for row in read_jsonl(path):
+        try:
+            chunk, text, questions = row["chunk"], row["text"], row["questions"]
+        except KeyError as error:
+            raise ValueError(
+                f"{path} is not a file of generated answers: a line has no {error}. "
+                "BEIR's JSONL files are read as a folder: pass the folder that holds them"
+            ) from None
+        add_answer(fields, chunk, text, row.get("document"), questions)
+    return fields
+
+
+def add_answer(fields: Fields, chunk: str, text: str, document: str | None, questions: list[str]) -> None:
+    """Enter a chunk and the questions written about it into a dataset's fields; question ids follow from the chunk's."""
+    fields["corpus"][chunk] = text
+    if document is not None:
+        fields["documents"][chunk] = document
+    for number, question in enumerate(questions, start=1):
+        fields["queries"][f"{chunk}-q{number}"] = question
+        fields["relevant_docs"][f"{chunk}-q{number}"] = [chunk]
+
+
+def _read_beir(folder: Path, split: str | None) -> Fields:
+    qrels = sorted((folder / "qrels").glob("*.tsv"))
+    names = [file.stem for file in qrels]
+    if not (folder / "corpus.jsonl").is_file() or not (folder / "queries.jsonl").is_file() or not qrels:
+        raise ValueError(f"{folder} is not a BEIR folder: expected corpus.jsonl, queries.jsonl and qrels/<split>.tsv")
+    if split is None and len(qrels) > 1:
+        raise ValueError(f"{folder} holds the splits {', '.join(names)}; say which one with split=…")
+    split = split or names[0]
+    if split not in names:
+        raise ValueError(f"{folder} has no split {split!r}; it holds {', '.join(names)}")
+    grades = _read_qrels(folder / "qrels" / f"{split}.tsv")
+    corpus: dict[str, str] = {}
+    blank = 0
+    for row in read_jsonl(folder / "corpus.jsonl"):
+        text = f"{row.get('title') or ''} {row.get('text') or ''}".strip()
+        if text:
+            corpus[str(row["_id"])] = text
+        else:
+            blank += 1
+    if blank:
+        logger.info("left out %d blank passages of %s", blank, folder)
+    queries = {str(row["_id"]): row["text"] for row in read_jsonl(folder / "queries.jsonl") if str(row["_id"]) in grades}
+    return {
+        "queries": queries,
+        "corpus": corpus,
+        "relevant_docs": {query: list(passages) for query, passages in grades.items()},
+        "grades": {query: row for query, row in grades.items() if set(row.values()) != {1.0}},
+    }
+
+
+def _read_qrels(file: Path) -> dict[str, dict[str, float]]:
+    """Grades above zero, by question and passage."""
+    grades: dict[str, dict[str, float]] = {}
+    with file.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.reader(lines, delimiter="\t"), start=1):
+            if number == 1 and row[-1:] == ["score"]:
+                continue
+            try:
+                query, passage, score = row
+                grade = float(score)
+            except ValueError:
+                raise ValueError(f"{file}, line {number}: expected question, passage and score, got {row}") from None
+            if grade > 0:
+                grades.setdefault(query, {})[passage] = grade
+    return grades
+
+
+def _write_beir(fields: Fields, folder: Path, split: str) -> None:
+    grades: Mapping[str, Mapping[str, float]] = fields["grades"]
+    rows = ["query-id\tcorpus-id\tscore"]
+    for query, passages in fields["relevant_docs"].items():
+        for passage in passages:
+            rows.append(f"{query}\t{passage}\t{grades.get(query, {}).get(passage, 1):g}")
+    write_jsonl(
+        folder / "corpus.jsonl", [{"_id": key, "title": "", "text": text} for key, text in fields["corpus"].items()]
+    )
+    write_jsonl(folder / "queries.jsonl", [{"_id": key, "text": text} for key, text in fields["queries"].items()])
+    write_atomically(folder / "qrels" / f"{split}.tsv", "\n".join(rows) + "\n")

@@ -1,0 +1,114 @@
+"""A saved adapter: a folder, here or on the Hugging Face hub, of ``config.json``, ``model.safetensors`` and a card.
+
+Plain JSON and plain arrays: nothing in the folder is ever executed. The folder is written beside its place and moved
+there whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._files import read_json
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+
+FORMAT = "langchain-embedding-adapter"
+FORMAT_VERSION = 1
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def save_folder(folder: str | Path, config: dict[str, Any], arrays: Arrays, card: str) -> None:
+    """Write a saved adapter; one that is there already is replaced only when the new one is complete.
+
+    Raises:
+        FileExistsError: If ``folder`` is a file, or a folder that holds something else than a saved adapter.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; name a folder for the adapter")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file():
+        raise FileExistsError(f"{folder} holds other files and no saved adapter; name a new or empty folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workplace:
+        fresh, old = Path(workplace) / "new", Path(workplace) / "old"
+        fresh.mkdir()
+        content = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
+        (fresh / CONFIG_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, fresh / WEIGHTS_FILE)
+        (fresh / CARD_FILE).write_text(card, encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+            try:
+                fresh.rename(folder)
+            except OSError:
+                old.rename(folder)
+                raise
+        else:
+            fresh.rename(folder)
+
+
+def load_folder(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], Arrays]:
+    """Read a saved adapter's configuration and arrays.
+
+    Args:
+        folder_or_hub_id: A folder, or where there is none of that name the id of a repository on the hub.
+
+    Raises:
+        FileNotFoundError: If the folder lacks one of its files.
+        ValueError: If a file is damaged, or was written by something else or by a newer version of this package.
+    """
+    folder = _find(folder_or_hub_id)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} is no saved adapter: it holds no {name}")
+    config = read_json(folder / CONFIG_FILE)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f"{folder / CONFIG_FILE} does not describe an adapter of this package")
+    version = config.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ValueError(
+            f"{folder} is in format {version!r} and this package reads up to {FORMAT_VERSION}; upgrade the package"
+        )
+    try:
+        arrays = load_file(folder / WEIGHTS_FILE)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ValueError(f"{folder / WEIGHTS_FILE} is damaged: {error}") from error
+    return config, arrays
+
+
+def push_folder(folder: str | Path, hub_id: str, *, private: bool = False) -> str:
+    """Upload a saved adapter to the hub.
+
+    Returns:
+        The address of the commit.
+    """
+    hub = import_extra("huggingface_hub", "hub")
+    hub.create_repo(hub_id, private=private, exist_ok=True)
+    return str(hub.upload_folder(repo_id=hub_id, folder_path=str(folder), commit_message="Upload adapter"))
+
+
+def _find(folder_or_hub_id: str | Path) -> Path:
+    folder = Path(folder_or_hub_id)
+    if folder.is_dir():
+        return folder
+    name = str(folder_or_hub_id)
+    if isinstance(folder_or_hub_id, Path) or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"there is no folder {name}")
+    try:
+        hub = import_extra("huggingface_hub", "hub")
+    except ImportError as error:
+        raise FileNotFoundError(f"there is no folder {name}; if it is a repository on the hub: {error}") from error
+    return Path(hub.snapshot_download(name, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]))

@@ -1,0 +1,212 @@
+"""Pairs and passages as matrices, embedded once.
+
+Between the texts and the fitting: every distinct text goes to the embedding model exactly once, questions through
+``embed_query`` and passages through ``embed_documents`` (models with different prefixes or input types for the two
+would give other vectors the other way round), and is kept, in memory or in a file, for whoever asks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from langchain_embedding_adapter._progress import progress_bar
+from langchain_embedding_adapter.models import model_name
+from langchain_embedding_adapter.pairs import QADataset
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+
+QUERY_CONCURRENCY = 8
+DOCUMENT_BATCH = 256
+
+
+@dataclass(frozen=True)
+class PairVectors:
+    """A :class:`QADataset` as matrices.
+
+    Attributes:
+        query_ids: Question ids, in the order of the rows of ``queries``.
+        passage_ids: Passage ids, in the order of the rows of ``passages``.
+        queries: ``(questions, query dimensions)``, as the base model gave them.
+        passages: ``(passages, passage dimensions)``, as the base model gave them.
+        relevant: For each question the rows of the passages that answer it.
+        grades: For each question how well each of them does, above 0.
+    """
+
+    query_ids: tuple[str, ...]
+    passage_ids: tuple[str, ...]
+    queries: Floats
+    passages: Floats
+    relevant: tuple[NDArray[np.intp], ...]
+    grades: tuple[NDArray[np.float64], ...]
+
+    @classmethod
+    def from_arrays(cls, dataset: QADataset, queries: Floats, passages: Floats) -> PairVectors:
+        """Join a dataset with vectors that are at hand, rows in the order of its questions and passages.
+
+        Raises:
+            ValueError: If the rows are not as many as the questions or passages, or a value is not finite.
+        """
+        for name, vectors, texts in (("questions", queries, dataset.queries), ("passages", passages, dataset.corpus)):
+            if vectors.ndim != 2 or len(vectors) != len(texts):
+                raise ValueError(f"expected one vector for each of {len(texts)} {name}, got an array {vectors.shape}")
+            if not np.isfinite(vectors).all():
+                raise ValueError(f"the vectors of the {name} hold values that are not finite")
+        rows = {passage: row for row, passage in enumerate(dataset.corpus)}
+        relevant, grades = [], []
+        for query in dataset.queries:
+            found = list(dict.fromkeys(dataset.relevant_docs[query]))
+            relevant.append(np.array([rows[passage] for passage in found], dtype=np.intp))
+            grades.append(np.array([dataset.grade(query, passage) for passage in found], dtype=np.float64))
+        return cls(tuple(dataset.queries), tuple(dataset.corpus), queries, passages, tuple(relevant), tuple(grades))
+
+    def asked_about(self) -> PairVectors:
+        """The same questions with only those passages that answer at least one of them.
+
+        >>> dataset = QADataset({"q": "?"}, {"p": "a", "r": "b"}, {"q": ["r"]})
+        >>> vectors = PairVectors.from_arrays(dataset, np.ones((1, 2), np.float32), np.ones((2, 2), np.float32))
+        >>> vectors.asked_about().passage_ids
+        ('r',)
+        """
+        rows = np.unique(np.concatenate(self.relevant)) if self.relevant else np.array([], dtype=np.intp)
+        return PairVectors(
+            query_ids=self.query_ids,
+            passage_ids=tuple(self.passage_ids[row] for row in rows),
+            queries=self.queries,
+            passages=self.passages[rows],
+            relevant=tuple(np.searchsorted(rows, found) for found in self.relevant),
+            grades=self.grades,
+        )
+
+
+class VectorCache:
+    """Vectors by model, role and text, in an SQLite database: in memory, or in a file that later runs read again.
+
+    Args:
+        path: The file; ``None`` keeps the vectors in memory.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._database = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False)
+            with self._database:
+                self._database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)")
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path} cannot be used as a vector cache: {error}; name a new file") from error
+
+    def lookup(self, keys: Iterable[bytes]) -> dict[bytes, Floats]:
+        """The vectors that are known, by key."""
+        found: dict[bytes, Floats] = {}
+        with closing(self._database.cursor()) as cursor:
+            for key in keys:
+                row = cursor.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    found[key] = np.frombuffer(row[0], dtype="<f4")
+        return found
+
+    def store(self, vectors: dict[bytes, Floats]) -> None:
+        """Keep these vectors; they are on disk when this returns."""
+        rows = ((key, np.ascontiguousarray(vector, dtype="<f4").tobytes()) for key, vector in vectors.items())
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def embed_dataset(
+    embeddings: Embeddings,
+    dataset: QADataset,
+    *,
+    cache: VectorCache | None = None,
+    show_progress: bool | None = None,
+) -> PairVectors:
+    """Embed a dataset's questions and passages, each distinct text once.
+
+    Args:
+        embeddings: The base embeddings. A client of a service (one with its own ``aembed_query``) gets several
+            questions at a time, a local model one after the other.
+        dataset: What to embed.
+        cache: Where vectors are looked up first and kept as they come; a passing one if not given.
+        show_progress: Progress bars; by default where standard error is a terminal.
+
+    Raises:
+        ValueError: If the model returns a wrong number of vectors, vectors of different lengths or values that are
+            not finite.
+    """
+    cache = cache or VectorCache()
+    name = model_name(embeddings)
+    queries = _embed(
+        list(dataset.queries.values()),
+        "query",
+        lambda texts: embed_each_query(embeddings, texts),
+        QUERY_CONCURRENCY * 4,
+        name,
+        cache,
+        show_progress,
+    )
+    passages = _embed(
+        list(dataset.corpus.values()), "document", embeddings.embed_documents, DOCUMENT_BATCH, name, cache, show_progress
+    )
+    return PairVectors.from_arrays(dataset, queries, passages)
+
+
+def embed_each_query(embeddings: Embeddings, texts: Sequence[str]) -> list[list[float]]:
+    """``embed_query`` for each text, in order; several at a time where the embeddings are a client of a service."""
+    if len(texts) > 1 and type(embeddings).aembed_query is not Embeddings.aembed_query:
+        with ThreadPoolExecutor(max_workers=min(QUERY_CONCURRENCY, len(texts))) as pool:
+            return list(pool.map(embeddings.embed_query, texts))
+    return [embeddings.embed_query(text) for text in texts]
+
+
+def _embed(
+    texts: list[str],
+    role: str,
+    embed: Callable[[list[str]], list[list[float]]],
+    batch: int,
+    model: str,
+    cache: VectorCache,
+    show_progress: bool | None,
+) -> Floats:
+    """Vectors of ``texts``, ``(texts, dimensions)``, from the cache where it has them."""
+    keys = [hashlib.sha256("\0".join((model, role, text)).encode("utf-8", "surrogatepass")).digest() for text in texts]
+    known = cache.lookup(set(keys))
+    missing = [(key, text) for key, text in dict(zip(keys, texts, strict=True)).items() if key not in known]
+    with progress_bar(len(missing), f"embed {role}s", "text", show_progress) as bar:
+        for start in range(0, len(missing), batch):
+            part = missing[start : start + batch]
+            vectors = np.asarray(_checked(embed([text for _, text in part]), len(part), model), dtype=np.float32)
+            if not np.isfinite(vectors).all():
+                row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+                raise ValueError(f"{model} gave a vector with values that are not finite for {part[row][1][:80]!r}")
+            fresh = {key: vector for (key, _), vector in zip(part, vectors, strict=True)}
+            cache.store(fresh)
+            known.update(fresh)
+            bar.update(len(part))
+    lengths = {len(vector) for vector in known.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"{model} gave vectors of different lengths: {sorted(lengths)}; is the cache another model's?")
+    return np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), dtype=np.float32)
+
+
+def _checked(vectors: list[list[float]], expected: int, model: str) -> list[list[float]]:
+    if len(vectors) != expected:
+        raise ValueError(f"{model} gave {len(vectors)} vectors for {expected} texts")
+    if len({len(vector) for vector in vectors}) > 1:
+        raise ValueError(f"{model} gave vectors of different lengths: {sorted({len(vector) for vector in vectors})}")
+    return vectors
