@@ -10,8 +10,8 @@ import importlib
 from types import ModuleType
 
 
-def import_extra(module: str, extra: str) -> ModuleType:
-    """Import ``module``, which comes with the optional dependencies ``extra``.
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import ``module``, which comes with the optional dependencies ``extra``; a plain import follows where it is used.
 
     Raises:
         ImportError: If the module is not installed; the message holds the install line.

@@ -33,8 +33,8 @@ def write_card(config: Mapping[str, Any], name: str) -> str:
     if report:
         parts.append(
             "\n## Base against adapted\n\n"
-            f"On {report['questions']} held-out questions over {report['passages']} passages, ranked exactly. The p-value "
-            "is a two-sided paired randomisation test's; better, same and worse count questions.\n\n"
+            f"On {report['questions']} held-out questions over {report['passages']} passages, ranked exactly. The "
+            "p-value is a two-sided paired randomisation test's; better, same and worse count questions.\n\n"
             f"{comparison(report['metrics'])}\n"
         )
     training = config.get("training")

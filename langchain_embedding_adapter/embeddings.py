@@ -27,8 +27,8 @@ PROBE = "How many dimensions has this vector?"
 class AdaptedEmbeddings(Embeddings):
     """Any embeddings with their query vectors passed through an adapter.
 
-    ``embed_query`` and ``aembed_query`` adapt; ``embed_documents`` and ``aembed_documents`` are the base's own, so every
-    index built with the base stays as it is. An adapted vector has the length (norm) of the base's query vector, so
+    ``embed_query`` and ``aembed_query`` adapt; ``embed_documents`` and ``aembed_documents`` are the base's own, so
+    every index built with the base stays as it is. An adapted vector has the length (norm) of the base's query vector, so
     that scores keep their scale under cosine, dot product and L2 alike.
 
     Args:

@@ -16,7 +16,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import write_atomically, write_json
 from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.pairs import QADataset
@@ -241,7 +241,10 @@ def randomisation_test(differences: NDArray[np.float64]) -> float:
         return 1.0
     if len(differing) == 1:
         return 1.0  # either sign is as likely, and both are as large
-    test = import_extra("scipy.stats", "train").permutation_test(
+    require_extra("scipy", "train")
+    from scipy.stats import permutation_test
+
+    test = permutation_test(
         (differing,),
         np.mean,
         permutation_type="samples",
@@ -256,5 +259,5 @@ def randomisation_test(differences: NDArray[np.float64]) -> float:
 def unit(vectors: Floats) -> Floats:
     """Rows scaled to length one; rows of zeros stay."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = vectors / np.where(norms > 0, norms, 1)
+    scaled: Floats = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
     return scaled

@@ -116,7 +116,7 @@ async def agenerate_qa_pairs(
     config: RunnableConfig | None = None,
     show_progress: bool | None = None,
 ) -> QADataset:
-    """The asynchronous :func:`generate_qa_pairs`: the same arguments, result and errors, through the models' ``ainvoke``."""
+    """The asynchronous :func:`generate_qa_pairs`: same arguments, result and errors, through ``ainvoke``."""
     job = _Job(documents, llm, questions_per_chunk, prompt, chain, path)
     with job, progress_bar(len(job.pending), "questions", "chunk", show_progress) as bar:
         if job.inputs:
@@ -155,7 +155,9 @@ class _Job:
         ]
         self.failures: list[Exception] = []
         if len(self.pending) < len(self.chunks):
-            logger.info("%d of %d chunks are answered in %s", len(self.chunks) - len(self.pending), len(self.chunks), path)
+            logger.info(
+                "%d of %d chunks are answered in %s", len(self.chunks) - len(self.pending), len(self.chunks), path
+            )
 
     def __enter__(self) -> _Job:
         self.log.open()
@@ -263,15 +265,19 @@ def _chain(
     prompt: BasePromptTemplate[Any] | str | None,
     chain: Runnable[dict[str, Any], Any] | None,
 ) -> tuple[Runnable[dict[str, Any], dict[str, Any]], str]:
-    """The chain from a passage to ``{"answer": text, "questions": list}``, and the wording that its answers depend on."""
+    """The chain from a passage to ``{"answer": text, "questions": list}``, and the wording its answers depend on."""
     if (llm is None) == (chain is None):
         raise ValueError("expected either `llm` (any LangChain model) or `chain` (a whole Runnable)")
     if chain is not None:
         if prompt is not None:
             raise ValueError("`prompt` goes with `llm`; a whole `chain` brings its own")
-        read = RunnableLambda(lambda output: {"answer": _text(output), "questions": questions_in(output)})
+        read: Runnable[Any, dict[str, Any]] = RunnableLambda(
+            lambda output: {"answer": _text(output), "questions": questions_in(output)}
+        )
         return chain | read, "chain"
-    template = ChatPromptTemplate.from_template(prompt) if isinstance(prompt, str) else prompt or DEFAULT_PROMPT
+    template: BasePromptTemplate[Any] = DEFAULT_PROMPT
+    if prompt is not None:
+        template = ChatPromptTemplate.from_template(prompt) if isinstance(prompt, str) else prompt
     variables = set(template.input_variables)
     if "passage" not in variables or variables - {"passage", "questions_per_chunk"}:
         raise ValueError(
@@ -281,7 +287,8 @@ def _chain(
     if not isinstance(llm, Runnable):
         raise TypeError(f"expected a LangChain model as `llm`, got {type(llm).__name__}")
     both = RunnableParallel(answer=StrOutputParser(), questions=QuestionParser())
-    return template | llm | both, template.pretty_repr()
+    placeholders = {variable: f"{{{variable}}}" for variable in variables}
+    return template | llm | both, template.format_prompt(**placeholders).to_string()
 
 
 def _key(chunk: Document, wording: str, questions_per_chunk: int) -> str:

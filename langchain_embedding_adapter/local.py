@@ -1,7 +1,7 @@
 """The embedded default: WordLlama's 256-dimensional static embeddings, whose weights come inside its wheel.
 
-No key, no network, no torch, hundreds of passages a second on one core. It is what the demo, the tests and the notebooks
-embed with; anything else that implements LangChain's ``Embeddings`` takes its place.
+No key, no network, no torch, hundreds of passages a second on one core. It is what the demo, the tests and the
+notebooks embed with; anything else that implements LangChain's ``Embeddings`` takes its place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._extras import require_extra
 
 
 class WordLlamaEmbeddings(Embeddings):
@@ -30,8 +30,9 @@ class WordLlamaEmbeddings(Embeddings):
     model = "wordllama-256"
 
     def __init__(self) -> None:
-        package = import_extra("wordllama", "local")
-        self._model: Any = package.WordLlama.load(cache_dir=Path(package.__file__).parent, disable_download=True)
+        package = require_extra("wordllama", "local")
+        weights = Path(str(package.__file__)).parent
+        self._model: Any = package.WordLlama.load(cache_dir=weights, disable_download=True)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed passages: one unit vector of 256 dimensions each (zeros for a text without a known token)."""

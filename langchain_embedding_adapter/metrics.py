@@ -61,12 +61,12 @@ def top_k(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
 
 def hit_rate(gains: Floats) -> Floats:
     """1 where any result answers the question."""
-    return (gains > 0).any(axis=1).astype(np.float64)
+    return np.asarray((gains > 0).any(axis=1), dtype=np.float64)
 
 
 def recall(gains: Floats, relevant: NDArray[np.integer]) -> Floats:
     """Share of the ``relevant`` passages of each question, ``(queries,)``, that were found."""
-    return (gains > 0).sum(axis=1) / relevant
+    return np.asarray((gains > 0).sum(axis=1) / relevant)
 
 
 def reciprocal_rank(gains: Floats) -> Floats:
@@ -83,14 +83,14 @@ def ndcg(gains: Floats, ideal: Floats) -> Floats:
         ideal: ``(queries, k)``, the grades of each question's passages, highest first, padded with zeros.
     """
     discount = 1.0 / np.log2(np.arange(2, gains.shape[1] + 2))
-    return (gains @ discount) / (ideal[:, : gains.shape[1]] @ discount)
+    return np.asarray((gains @ discount) / (ideal[:, : gains.shape[1]] @ discount))
 
 
 def average_precision(gains: Floats, relevant: NDArray[np.integer]) -> Floats:
-    """Mean over a question's relevant passages of the precision at the rank where each was found (0 where not found)."""
+    """Mean over a question's relevant passages of the precision at the rank where each was found, 0 if it was not."""
     found = gains > 0
     precision = found.cumsum(axis=1) / np.arange(1, gains.shape[1] + 1)
-    return np.where(found, precision, 0.0).sum(axis=1) / relevant
+    return np.asarray(np.where(found, precision, 0.0).sum(axis=1) / relevant)
 
 
 def compute_metrics(

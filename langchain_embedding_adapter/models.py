@@ -11,7 +11,7 @@ from typing import cast
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.local import WordLlamaEmbeddings
 
 _NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
@@ -44,7 +44,7 @@ def load_embeddings(model: str) -> Embeddings:
         if model != "local:wordllama":
             raise ValueError(f"unknown local model {model!r}; expected local:wordllama")
         return WordLlamaEmbeddings()
-    return cast(Embeddings, import_extra("langchain.embeddings", "cli").init_embeddings(model))
+    return cast("Embeddings", require_extra("langchain.embeddings", "cli").init_embeddings(model))
 
 
 def load_chat_model(model: str) -> BaseChatModel:
@@ -55,7 +55,7 @@ def load_chat_model(model: str) -> BaseChatModel:
         ImportError: If the provider's package is not installed.
     """
     _check(model, "openai:gpt-4o-mini")
-    return cast(BaseChatModel, import_extra("langchain.chat_models", "cli").init_chat_model(model))
+    return cast("BaseChatModel", require_extra("langchain.chat_models", "cli").init_chat_model(model))
 
 
 def _check(model: str, example: str) -> None:

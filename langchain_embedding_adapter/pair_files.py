@@ -86,7 +86,7 @@ def _read_answers(path: Path) -> Fields:
 
 
 def add_answer(fields: Fields, chunk: str, text: str, document: str | None, questions: list[str]) -> None:
-    """Enter a chunk and the questions written about it into a dataset's fields; question ids follow from the chunk's."""
+    """Enter a chunk and the questions about it into a dataset's fields; question ids follow from the chunk's."""
     fields["corpus"][chunk] = text
     if document is not None:
         fields["documents"][chunk] = document
@@ -116,7 +116,9 @@ def _read_beir(folder: Path, split: str | None) -> Fields:
             blank += 1
     if blank:
         logger.info("left out %d blank passages of %s", blank, folder)
-    queries = {str(row["_id"]): row["text"] for row in read_jsonl(folder / "queries.jsonl") if str(row["_id"]) in grades}
+    queries = {
+        str(row["_id"]): row["text"] for row in read_jsonl(folder / "queries.jsonl") if str(row["_id"]) in grades
+    }
     return {
         "queries": queries,
         "corpus": corpus,
@@ -146,8 +148,7 @@ def _write_beir(fields: Fields, folder: Path, split: str) -> None:
     grades: Mapping[str, Mapping[str, float]] = fields["grades"]
     rows = ["query-id\tcorpus-id\tscore"]
     for query, passages in fields["relevant_docs"].items():
-        for passage in passages:
-            rows.append(f"{query}\t{passage}\t{grades.get(query, {}).get(passage, 1):g}")
+        rows += [f"{query}\t{passage}\t{grades.get(query, {}).get(passage, 1):g}" for passage in passages]
     write_jsonl(
         folder / "corpus.jsonl", [{"_id": key, "title": "", "text": text} for key, text in fields["corpus"].items()]
     )

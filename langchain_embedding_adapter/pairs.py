@@ -131,7 +131,7 @@ class QADataset:
                 f"cannot split into {len(sizes) + 1} parts: the {len(self)} questions are about {len(groups)} "
                 f"{by}{'s' * (len(groups) != 1)} that share{'s' * (len(groups) == 1)} no question with another{hint}"
             )
-        random.Random(seed).shuffle(groups)
+        random.Random(seed).shuffle(groups)  # noqa: S311 a shuffle, no secret
         parts = [_take(groups, size * len(self), leave=len(sizes) - done) for done, size in enumerate(sizes)]
         parts.append([query for group in groups for query in group])
         return tuple(self.subset(part) for part in reversed(parts))

@@ -21,19 +21,19 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(r"^\W*(?:A|Answer|Antwort|Respuesta)\s*\d*\s*:", re.IGNORECASE)
-_QUESTION_MARKS = ("?", "？", "؟", "¿")  # noqa: RUF001 the full-width mark is meant
+_QUESTION_MARKS = ("?", "？", "؟", "¿")
 
 
 def parse_questions(text: str) -> list[str]:
-    """Read the questions out of a model's answer.
+    r"""Read the questions out of a model's answer.
 
     JSON (bare or fenced; a list, or an object with a list in it) is read as such. Otherwise numbered or bulleted lines
     are the questions where there are any, lines with a question mark where there are none, and failing both every
     line that does not end in a colon. Preambles, answers and thoughts are left out, repetitions kept once.
 
-    >>> parse_questions("Here are two questions:\\n1. **What is a slice?**\\n2. How are slices copied?")
+    >>> parse_questions("Here are two questions:\n1. **What is a slice?**\n2. How are slices copied?")
     ['What is a slice?', 'How are slices copied?']
-    >>> parse_questions('```json\\n{"questions": ["What is a slice?"]}\\n```')
+    >>> parse_questions('```json\n{"questions": ["What is a slice?"]}\n```')
     ['What is a slice?']
     """
     text = _THINKING.sub("", text).strip()

@@ -7,7 +7,6 @@ there whole.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import read_json
 
 CONFIG_FILE = "config.json"
@@ -95,7 +94,9 @@ def push_folder(folder: str | Path, hub_id: str, *, private: bool = False) -> st
     Returns:
         The address of the commit.
     """
-    hub = import_extra("huggingface_hub", "hub")
+    require_extra("huggingface_hub", "hub")
+    import huggingface_hub as hub
+
     hub.create_repo(hub_id, private=private, exist_ok=True)
     return str(hub.upload_folder(repo_id=hub_id, folder_path=str(folder), commit_message="Upload adapter"))
 
@@ -108,7 +109,9 @@ def _find(folder_or_hub_id: str | Path) -> Path:
     if isinstance(folder_or_hub_id, Path) or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise FileNotFoundError(f"there is no folder {name}")
     try:
-        hub = import_extra("huggingface_hub", "hub")
+        require_extra("huggingface_hub", "hub")
     except ImportError as error:
         raise FileNotFoundError(f"there is no folder {name}; if it is a repository on the hub: {error}") from error
+    import huggingface_hub as hub
+
     return Path(hub.snapshot_download(name, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]))

@@ -29,7 +29,9 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ]
         return f"| {' | '.join(cells)} |"
 
-    rule = "|".join("-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths))
+    rule = "|".join(
+        "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
+    )
     return "\n".join([line(table[0]), f"|{rule}|", *(line(row) for row in table[1:])])
 
 

@@ -104,7 +104,9 @@ class VectorCache:
         try:
             self._database = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False)
             with self._database:
-                self._database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)")
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
+                )
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} cannot be used as a vector cache: {error}; name a new file") from error
 
@@ -161,7 +163,13 @@ def embed_dataset(
         show_progress,
     )
     passages = _embed(
-        list(dataset.corpus.values()), "document", embeddings.embed_documents, DOCUMENT_BATCH, name, cache, show_progress
+        list(dataset.corpus.values()),
+        "document",
+        embeddings.embed_documents,
+        DOCUMENT_BATCH,
+        name,
+        cache,
+        show_progress,
     )
     return PairVectors.from_arrays(dataset, queries, passages)
 

@@ -1,7 +1,7 @@
 """What every adapter is: a map of query vectors with one ``forward`` for training and for serving.
 
-``BaseAdapter`` is the class to subclass with one's own ``torch.nn.Module``; ``ArrayAdapter`` is the base of the built-in
-kinds, whose parameters are NumPy arrays and whose ``forward`` uses only operators that arrays and tensors share, so
+``BaseAdapter`` is the class to subclass with one's own ``torch.nn.Module``; ``ArrayAdapter`` is the base of the
+built-in kinds, whose parameters are NumPy arrays and whose ``forward`` uses only operators that arrays and tensors share, so
 that they serve without torch and are trained by differentiating the very code that serves.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter._extras import import_extra
+from langchain_embedding_adapter._extras import require_extra
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,8 @@ AnyAdapter = TypeVar("AnyAdapter", bound="BaseAdapter")
 class BaseAdapter(ABC):
     """A map from query vectors ``(n, in_features)`` to vectors in the passages' space ``(n, out_features)``.
 
-    To bring your own network, subclass it: make the modules in ``__init__`` (``in_features`` and ``out_features`` first,
-    every further argument something JSON can hold: the constructor's arguments are what a saved adapter records), and
+    To bring your own network, subclass it: make the modules in ``__init__`` (``in_features`` and ``out_features``
+    first, every further argument something JSON can hold: the constructor's arguments are what a saved adapter records), and
     write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network that ends
     in zeros beside a residual does.
 
@@ -96,7 +96,9 @@ class BaseAdapter(ABC):
             ValueError: If the vectors have another number of dimensions than the adapter takes.
         """
         self._check(queries)
-        torch = import_extra("torch", "train")
+        require_extra("torch", "train")
+        import torch
+
         module = self.module()
         was_training = module.training
         module.eval()
@@ -113,14 +115,15 @@ class BaseAdapter(ABC):
         Raises:
             TypeError: If the adapter holds no ``torch.nn.Module``.
         """
-        torch = import_extra("torch", "train")
+        require_extra("torch", "train")
+        import torch
+
         if isinstance(self, torch.nn.Module):
-            return self  # type: ignore[return-value]
+            return self
         children = {name: value for name, value in vars(self).items() if isinstance(value, torch.nn.Module)}
         if not children:
             raise TypeError(f"{type(self).__name__} has nothing to train: set a torch.nn.Module on it in __init__")
-        holder: torch.nn.Module = torch.nn.ModuleDict(children)
-        return holder
+        return torch.nn.ModuleDict(children)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything learned, by name, as a saved adapter holds it."""
@@ -134,7 +137,9 @@ class BaseAdapter(ABC):
         """
         own = self.to_arrays()
         _check_arrays(type(self).__name__, {name: array.shape for name, array in own.items()}, arrays)
-        torch = import_extra("torch", "train")
+        require_extra("torch", "train")
+        import torch
+
         self.module().load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
 
     def trainable(self: AnyAdapter, device: str = "cpu") -> tuple[AnyAdapter, torch.nn.Module]:
@@ -185,15 +190,19 @@ class ArrayAdapter(BaseAdapter):
 
     def module(self) -> torch.nn.Module:
         """The parameters of a twin made by :meth:`trainable`, as torch sees them."""
-        torch = import_extra("torch", "train")
+        require_extra("torch", "train")
+        import torch
+
         found = {name: getattr(self, name) for name in self.parameter_names}
-        return torch.nn.ParameterDict(  # type: ignore[no-any-return]
+        return torch.nn.ParameterDict(
             {name: value for name, value in found.items() if isinstance(value, torch.nn.Parameter)}
         )
 
     def trainable(self: AnyAdapter, device: str = "cpu") -> tuple[AnyAdapter, torch.nn.Module]:
         """A copy whose arrays are torch parameters, so that the same ``forward`` can be differentiated."""
-        torch = import_extra("torch", "train")
+        require_extra("torch", "train")
+        import torch
+
         twin = copy.copy(self)
         for name, array in self.to_arrays().items():
             setattr(twin, name, torch.nn.Parameter(torch.from_numpy(array.copy()).to(device)))
