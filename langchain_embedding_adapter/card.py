@@ -39,7 +39,7 @@ def write_card(config: Mapping[str, Any], name: str) -> str:
         )
     training = config.get("training")
     if training:
-        lines = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in training.items())
+        lines = "\n".join(f"- {key.replace('_', ' ')}: {_value(value)}" for key, value in training.items())
         parts.append(f"\n## Training\n\n{lines}\n")
     return "".join(parts)
 
@@ -47,3 +47,10 @@ def write_card(config: Mapping[str, Any], name: str) -> str:
 def _adapter(config: Mapping[str, Any]) -> dict[str, Any]:
     entry = config["adapter"]
     return {key: entry[key] for key in ("kind", "in_features", "out_features")}
+
+
+def _value(value: Any) -> str:
+    """A setting, or several, as the card prints them."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {setting}" for name, setting in value.items())
+    return str(value)

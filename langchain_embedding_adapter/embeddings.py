@@ -28,8 +28,8 @@ class AdaptedEmbeddings(Embeddings):
     """Any embeddings with their query vectors passed through an adapter.
 
     ``embed_query`` and ``aembed_query`` adapt; ``embed_documents`` and ``aembed_documents`` are the base's own, so
-    every index built with the base stays as it is. An adapted vector has the length (norm) of the base's query vector, so
-    that scores keep their scale under cosine, dot product and L2 alike.
+    every index built with the base stays as it is. An adapted vector has the length (norm) of the base's query vector,
+    so that scores keep their scale under cosine, dot product and L2 alike.
 
     Args:
         embeddings: The base embeddings, those that the index was built with.
@@ -119,15 +119,16 @@ class AdaptedEmbeddings(Embeddings):
         """
         if queries.shape[-1] != self.adapter.in_features:
             raise ValueError(_wrong_dimensions(self.adapter, self.embeddings, queries.shape[-1]))
-        adapted = self.adapter.adapt(queries)
-        norms = np.linalg.norm(adapted, axis=1, keepdims=True)
-        scaled: Floats = adapted * (np.linalg.norm(queries, axis=1, keepdims=True) / np.where(norms > 0, norms, 1))
-        return scaled
+        return self.adapter.adapt(queries)
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:
         """Write ``config.json``, ``model.safetensors`` and a card (``README.md``) to a folder.
 
         The base embeddings are named, not saved.
+
+        Args:
+            folder: Where; made if need be. A saved adapter that is there is replaced whole.
+            extra: Further JSON files to keep in the folder, by name: ``{"history.json": …}``.
 
         Raises:
             FileExistsError: If the folder holds something else than a saved adapter.
@@ -144,7 +145,7 @@ class AdaptedEmbeddings(Embeddings):
             "base_model": model_name(self.embeddings),
             **self.provenance,
         }
-        save_folder(folder, config, self.adapter.to_arrays(), write_card(config, Path(folder).name))
+        save_folder(folder, config, self.adapter.to_arrays(), write_card(config, Path(folder).name), extra)
 
     @classmethod
     def from_pretrained(

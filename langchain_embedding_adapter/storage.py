@@ -6,8 +6,8 @@ there whole.
 
 from __future__ import annotations
 
-import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from langchain_embedding_adapter._extras import require_extra
-from langchain_embedding_adapter._files import read_json
+from langchain_embedding_adapter._files import read_json, write_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -29,8 +29,21 @@ FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 
 
-def save_folder(folder: str | Path, config: dict[str, Any], arrays: Arrays, card: str) -> None:
+def save_folder(
+    folder: str | Path,
+    config: dict[str, Any],
+    arrays: Arrays,
+    card: str,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
     """Write a saved adapter; one that is there already is replaced only when the new one is complete.
+
+    Args:
+        folder: Where; made if need be.
+        config: The content of ``config.json``.
+        arrays: The content of ``model.safetensors``.
+        card: The content of ``README.md``.
+        extra: Further JSON files, by name.
 
     Raises:
         FileExistsError: If ``folder`` is a file, or a folder that holds something else than a saved adapter.
@@ -44,10 +57,11 @@ def save_folder(folder: str | Path, config: dict[str, Any], arrays: Arrays, card
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workplace:
         fresh, old = Path(workplace) / "new", Path(workplace) / "old"
         fresh.mkdir()
-        content = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
-        (fresh / CONFIG_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(fresh / CONFIG_FILE, {"format": FORMAT, "format_version": FORMAT_VERSION, **config})
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, fresh / WEIGHTS_FILE)
         (fresh / CARD_FILE).write_text(card, encoding="utf-8")
+        for name, value in (extra or {}).items():
+            write_json(fresh / name, value)
         if folder.exists():
             folder.rename(old)
             try:

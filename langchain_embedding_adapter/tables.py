@@ -53,7 +53,7 @@ def comparison(rows: Sequence[Mapping[str, Any]]) -> str:
                 f"{row['base']:.3f}",
                 f"{row['adapted']:.3f}",
                 f"{row['gain']:+.3f}",
-                _p_value(row["p_value"]),
+                format_p_value(row["p_value"]),
                 *(str(row[count]) for count in ("better", "same", "worse")),
             ]
             for row in rows
@@ -61,5 +61,10 @@ def comparison(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _p_value(value: float) -> str:
+def format_p_value(value: float) -> str:
+    """A p-value as tables print it.
+
+    >>> format_p_value(0.0312)
+    '.031'
+    """
     return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,6 +71,23 @@ class PairVectors:
             relevant.append(np.array([rows[passage] for passage in found], dtype=np.intp))
             grades.append(np.array([dataset.grade(query, passage) for passage in found], dtype=np.float64))
         return cls(tuple(dataset.queries), tuple(dataset.corpus), queries, passages, tuple(relevant), tuple(grades))
+
+    def take(self, queries: Collection[str]) -> PairVectors:
+        """Only these questions, by id; every passage stays.
+
+        Raises:
+            KeyError: If an id is not a question of these vectors.
+        """
+        rows = {query: row for row, query in enumerate(self.query_ids)}
+        kept = [rows[query] for query in queries]
+        return PairVectors(
+            query_ids=tuple(self.query_ids[row] for row in kept),
+            passage_ids=self.passage_ids,
+            queries=self.queries[kept],
+            passages=self.passages,
+            relevant=tuple(self.relevant[row] for row in kept),
+            grades=tuple(self.grades[row] for row in kept),
+        )
 
     def asked_about(self) -> PairVectors:
         """The same questions with only those passages that answer at least one of them.

@@ -1,8 +1,8 @@
 """What every adapter is: a map of query vectors with one ``forward`` for training and for serving.
 
 ``BaseAdapter`` is the class to subclass with one's own ``torch.nn.Module``; ``ArrayAdapter`` is the base of the
-built-in kinds, whose parameters are NumPy arrays and whose ``forward`` uses only operators that arrays and tensors share, so
-that they serve without torch and are trained by differentiating the very code that serves.
+built-in kinds, whose parameters are NumPy arrays and whose ``forward`` uses only operators that arrays and tensors
+share, so that they serve without torch and are trained by differentiating the very code that serves.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class BaseAdapter(ABC):
     """A map from query vectors ``(n, in_features)`` to vectors in the passages' space ``(n, out_features)``.
 
     To bring your own network, subclass it: make the modules in ``__init__`` (``in_features`` and ``out_features``
-    first, every further argument something JSON can hold: the constructor's arguments are what a saved adapter records), and
-    write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network that ends
+    first, every further argument something JSON can hold: the constructor's arguments are what a saved adapter
+    records), and write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network that ends
     in zeros beside a residual does.
 
     Example:
@@ -81,21 +81,34 @@ class BaseAdapter(ABC):
 
     @abstractmethod
     def forward(self, queries: Any) -> Any:
-        """Map query vectors ``(n, in_features)`` to ``(n, out_features)``; not normalised."""
+        """Map query vectors of unit length, ``(n, in_features)``, to ``(n, out_features)``, of any length."""
 
     def adapt(self, queries: Floats) -> Floats:
         """Map query vectors, arrays in and out, ready to serve (no gradients, no dropout).
 
         Args:
-            queries: ``(n, in_features)``.
+            queries: ``(n, in_features)``, of any length.
 
         Returns:
-            ``(n, out_features)``, not normalised.
+            ``(n, out_features)``, each of the length (norm) that its query vector has: scores keep their scale under
+            cosine, dot product and L2 alike.
 
         Raises:
             ValueError: If the vectors have another number of dimensions than the adapter takes.
         """
-        self._check(queries)
+        if queries.ndim != 2 or queries.shape[1] != self.in_features:
+            raise ValueError(
+                f"the adapter takes query vectors of {self.in_features} dimensions, (n, {self.in_features}), "
+                f"and got an array of shape {queries.shape}"
+            )
+        lengths = np.linalg.norm(queries, axis=1, keepdims=True)
+        adapted = self._forward_arrays((queries / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False))
+        norms = np.linalg.norm(adapted, axis=1, keepdims=True)
+        scaled: Floats = adapted * (lengths / np.where(norms > 0, norms, 1))
+        return scaled
+
+    def _forward_arrays(self, queries: Floats) -> Floats:
+        """:meth:`forward` for arrays."""
         require_extra("torch", "train")
         import torch
 
@@ -104,7 +117,7 @@ class BaseAdapter(ABC):
         module.eval()
         try:
             with torch.inference_mode():
-                adapted: Floats = self.forward(torch.from_numpy(np.ascontiguousarray(queries))).numpy()
+                adapted: Floats = self.forward(torch.from_numpy(queries)).numpy()
         finally:
             module.train(was_training)
         return adapted
@@ -153,13 +166,6 @@ class BaseAdapter(ABC):
         adapter.load_arrays(twin.to_arrays())
         return adapter
 
-    def _check(self, queries: Floats) -> None:
-        if queries.ndim != 2 or queries.shape[1] != self.in_features:
-            raise ValueError(
-                f"the adapter takes query vectors of {self.in_features} dimensions, (n, {self.in_features}), "
-                f"and got an array of shape {queries.shape}"
-            )
-
 
 class ArrayAdapter(BaseAdapter):
     """An adapter whose parameters are NumPy arrays: attributes of the names in ``parameters``.
@@ -170,9 +176,7 @@ class ArrayAdapter(BaseAdapter):
     parameter_names: ClassVar[tuple[str, ...]]
     """Attributes that are learned and saved; one that is ``None`` is absent."""
 
-    def adapt(self, queries: Floats) -> Floats:
-        """Map query vectors with NumPy alone; see :meth:`BaseAdapter.adapt`."""
-        self._check(queries)
+    def _forward_arrays(self, queries: Floats) -> Floats:
         adapted: Floats = self.forward(queries)
         return adapted
 

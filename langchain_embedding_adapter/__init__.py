@@ -1,0 +1,70 @@
+"""Better retrieval without touching the index: adapters for the query vectors of any LangChain embeddings.
+
+The names below are the package's door; each is imported when it is first used, so that serving an adapter does not wait
+for what only training needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from langchain_embedding_adapter._version import __version__
+
+if TYPE_CHECKING:
+    from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, LowRankAdapter, TwoLayerAdapter
+    from langchain_embedding_adapter.config import TrainingConfig
+    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
+    from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
+    from langchain_embedding_adapter.local import WordLlamaEmbeddings
+    from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.trainer import AdapterTrainer, TrainingResult
+
+_HOMES = {
+    "AdaptedEmbeddings": "embeddings",
+    "AdapterTrainer": "trainer",
+    "BaseAdapter": "adapters",
+    "LinearAdapter": "adapters",
+    "LowRankAdapter": "adapters",
+    "QADataset": "pairs",
+    "RetrievalReport": "evaluation",
+    "TrainingConfig": "config",
+    "TrainingResult": "trainer",
+    "TwoLayerAdapter": "adapters",
+    "WordLlamaEmbeddings": "local",
+    "agenerate_qa_pairs": "generation",
+    "evaluate_retrieval": "evaluation",
+    "generate_qa_pairs": "generation",
+}
+
+__all__ = [
+    "AdaptedEmbeddings",
+    "AdapterTrainer",
+    "BaseAdapter",
+    "LinearAdapter",
+    "LowRankAdapter",
+    "QADataset",
+    "RetrievalReport",
+    "TrainingConfig",
+    "TrainingResult",
+    "TwoLayerAdapter",
+    "WordLlamaEmbeddings",
+    "__version__",
+    "agenerate_qa_pairs",
+    "evaluate_retrieval",
+    "generate_qa_pairs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module it lives in, when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
