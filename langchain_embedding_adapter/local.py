@@ -6,6 +6,7 @@ notebooks embed with; anything else that implements LangChain's ``Embeddings`` t
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ class WordLlamaEmbeddings(Embeddings):
     model = "wordllama-256"
 
     def __init__(self) -> None:
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
         package = require_extra("wordllama", "local")
+        root.handlers[:], root.level = handlers, level  # importing it calls logging.basicConfig for the whole program
         weights = Path(str(package.__file__)).parent
         self._model: Any = package.WordLlama.load(cache_dir=weights, disable_download=True)
 

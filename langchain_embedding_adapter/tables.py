@@ -5,34 +5,33 @@ It is aligned Markdown: readable as it stands, rendered where Markdown is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_embedding_adapter.metrics import label
 
+_FIGURE = re.compile(r"[-+<]?[\d.,]+(e[-+]\d+)?")
+
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns padded to one width: the first to the left, the others to the right.
+    """A Markdown table, its columns padded to one width: figures to the right, words to the left.
 
     >>> print(aligned(["metric", "base"], [["nDCG@10", "0.512"]]))
     | metric  |  base |
     |---------|------:|
     | nDCG@10 | 0.512 |
     """
-    table = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    figures = [all(map(_FIGURE.fullmatch, filter(None, column[1:]))) for column in columns]
 
     def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(cells)} |"
+        cells = zip(row, widths, figures, strict=True)
+        return f"| {' | '.join(cell.rjust(width) if figure else cell.ljust(width) for cell, width, figure in cells)} |"
 
-    rule = "|".join(
-        "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
-    )
-    return "\n".join([line(table[0]), f"|{rule}|", *(line(row) for row in table[1:])])
+    rule = "|".join("-" * (width + 1) + ("-:"[figure]) for width, figure in zip(widths, figures, strict=True))
+    return "\n".join([line(header), f"|{rule}|", *map(line, rows)])
 
 
 def comparison(rows: Sequence[Mapping[str, Any]]) -> str:

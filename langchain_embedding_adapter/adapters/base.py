@@ -30,8 +30,8 @@ class BaseAdapter(ABC):
 
     To bring your own network, subclass it: make the modules in ``__init__`` (``in_features`` and ``out_features``
     first, every further argument something JSON can hold: the constructor's arguments are what a saved adapter
-    records), and write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network that ends
-    in zeros beside a residual does.
+    records), and write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network
+    that ends in zeros beside a residual does.
 
     Example:
         >>> import torch
