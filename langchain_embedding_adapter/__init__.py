@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any
 from langchain_embedding_adapter._version import __version__
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, LowRankAdapter, TwoLayerAdapter
+    from langchain_embedding_adapter.adapters import (
+        BaseAdapter,
+        LinearAdapter,
+        LowRankAdapter,
+        MemoryAdapter,
+        TwoLayerAdapter,
+    )
     from langchain_embedding_adapter.config import TrainingConfig
     from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
     from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
     from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.stores import adapt_store
     from langchain_embedding_adapter.trainer import AdapterTrainer, TrainingResult
 
 _HOMES = {
@@ -27,12 +34,14 @@ _HOMES = {
     "BaseAdapter": "adapters",
     "LinearAdapter": "adapters",
     "LowRankAdapter": "adapters",
+    "MemoryAdapter": "adapters",
     "QADataset": "pairs",
     "RetrievalReport": "evaluation",
     "TrainingConfig": "config",
     "TrainingResult": "trainer",
     "TwoLayerAdapter": "adapters",
     "WordLlamaEmbeddings": "local",
+    "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
     "evaluate_retrieval": "evaluation",
     "generate_qa_pairs": "generation",
@@ -44,6 +53,7 @@ __all__ = [
     "BaseAdapter",
     "LinearAdapter",
     "LowRankAdapter",
+    "MemoryAdapter",
     "QADataset",
     "RetrievalReport",
     "TrainingConfig",
@@ -51,6 +61,7 @@ __all__ = [
     "TwoLayerAdapter",
     "WordLlamaEmbeddings",
     "__version__",
+    "adapt_store",
     "agenerate_qa_pairs",
     "evaluate_retrieval",
     "generate_qa_pairs",

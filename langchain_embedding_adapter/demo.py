@@ -1,7 +1,7 @@
 """The demo: the whole journey on real text and real questions, without a key, a network or a GPU.
 
-Python's language reference is embedded, an adapter is trained on questions about it, examined on questions it has not seen
-(on topics it has seen and on topics it has not), saved, and put into a FAISS retriever over the index as it was.
+Python's language reference is embedded, an adapter is trained on questions about it, examined on questions it has not
+seen (on topics it has seen and on topics it has not), saved, and put into a FAISS retriever over the index as it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
-from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.tables import aligned, format_p_value
@@ -29,7 +28,7 @@ UNSEEN_SHARE = 0.2
 """Share of the questions whose topics are kept wholly for the test."""
 
 SEEN_SHARE = 0.2
-"""Share of the remaining questions that the test asks, too: on topics that training saw, and passages that it did not."""
+"""Share of the remaining questions that the test asks, too: on topics that training saw, passages that it did not."""
 
 
 @dataclass(frozen=True)

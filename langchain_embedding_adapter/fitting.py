@@ -7,10 +7,11 @@ map would learn to push it down.)
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ from torch.nn.functional import normalize
 
 from langchain_embedding_adapter._files import write_atomically
 from langchain_embedding_adapter._progress import progress_bar
-from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter
+from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.adapters.base import passed_through
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.evaluation import unit
 from langchain_embedding_adapter.losses import multi_positive_softmax
@@ -136,6 +138,32 @@ def fit_linear(vectors: PairVectors, adapter: LinearAdapter, config: TrainingCon
     return adapter.trained(twin), history
 
 
+def fit_memory(vectors: PairVectors, adapter: MemoryAdapter, config: TrainingConfig) -> tuple[MemoryAdapter, History]:
+    """Fit the linear part as :func:`fit_linear` does, and remember where the training questions live.
+
+    Where there are more questions than the memory holds, a random part of them (``config.seed``) is remembered.
+
+    Returns:
+        The fitted adapter, and the history of the linear fit.
+    """
+    linear = LinearAdapter(adapter.in_features, adapter.out_features)
+    linear.weight = adapter.weight
+    linear, history = fit_linear(vectors, linear, config)
+    rows = np.arange(len(vectors.queries))
+    if len(rows) > adapter.size:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, adapter.size, replace=False))
+        logger.info("the memory holds %d of %d questions", adapter.size, len(vectors.queries))
+    keys, passages = unit(vectors.queries[rows]), unit(vectors.passages)
+    answers = [np.average(passages[vectors.relevant[row]], axis=0, weights=vectors.grades[row]) for row in rows]
+    fitted = copy.deepcopy(adapter)
+    fitted.weight = linear.weight
+    fitted.keys = np.zeros_like(adapter.keys)
+    fitted.values = np.zeros_like(adapter.values)
+    fitted.keys[: len(rows)] = keys
+    fitted.values[: len(rows)] = np.asarray(answers, dtype=np.float32) - passed_through(keys, adapter.out_features)
+    return fitted, history
+
+
 def fit_by_descent(
     vectors: PairVectors,
     adapter: AnyAdapter,
@@ -205,6 +233,13 @@ def fit_by_descent(
     found = adapter.trained(twin)
     found.load_arrays(best)
     return found, history
+
+
+SOLVERS: Mapping[type[BaseAdapter], Callable[[PairVectors, Any, TrainingConfig], tuple[BaseAdapter, History]]] = {
+    LinearAdapter: fit_linear,
+    MemoryAdapter: fit_memory,
+}
+"""The kinds that are solved to their optimum; every other one, a subclass of these too, goes through the loop."""
 
 
 class _Checkpoint:

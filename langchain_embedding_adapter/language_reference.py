@@ -1,7 +1,7 @@
-"""The demo's collection: Python's language reference, which every interpreter carries, and questions people ask about it.
+"""The demo's collection: Python's language reference, which every interpreter carries, and questions about it.
 
-The text is read from ``pydoc_data.topics``. The questions were written for this project, before any result was looked at;
-each names its topic and a short anchor phrase that stands in the passage that answers it.
+The text is read from ``pydoc_data.topics``. The questions were written for this project, before any result was looked
+at; each names its topic and a short anchor phrase that stands in the passage that answers it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
+from pydoc_data.topics import topics
 
 from langchain_core.documents import Document
-from pydoc_data.topics import topics
 
 from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.documents import split_documents

@@ -22,6 +22,7 @@ from langchain_embedding_adapter.adapters import (
     BaseAdapter,
     LinearAdapter,
     LowRankAdapter,
+    MemoryAdapter,
     TwoLayerAdapter,
 )
 from langchain_embedding_adapter.config import TrainingConfig
@@ -36,6 +37,9 @@ from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
 
 logger = logging.getLogger(__name__)
+
+MEMORY_SIZE = 10_000
+"""Most questions that ``adapter="memory"`` remembers."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,8 @@ class AdapterTrainer:
 
         Args:
             dataset: Questions and passages; the corpus should hold whatever the index holds.
-            adapter: ``None`` or ``"linear"`` for a linear map, ``"two-layer"``, ``"low-rank"``, or an adapter to start
-                from (your own ``BaseAdapter`` too), which is left as it is.
+            adapter: ``None`` or ``"linear"`` for a linear map, ``"two-layer"``, ``"low-rank"``, ``"memory"``, or an
+                adapter to start from (your own ``BaseAdapter`` too), which is left as it is.
             validation: The questions that decide; by default a part of ``dataset`` is held out, by document.
             config: Settings for this call in place of the trainer's.
             checkpoint: For adapters other than linear: a file that is written after every epoch and resumed from.
@@ -177,7 +181,7 @@ class AdapterTrainer:
             ImportError: If torch is not installed (the extra ``train``).
         """
         require_extra("torch", "train")
-        from langchain_embedding_adapter.fitting import fit_by_descent, fit_linear
+        from langchain_embedding_adapter.fitting import SOLVERS, fit_by_descent
 
         config = config or self.config
         fitted, deciding = (dataset, validation) if validation is not None else hold_out(dataset, config)
@@ -185,13 +189,13 @@ class AdapterTrainer:
             raise ValueError("expected at least one question to train on and one to decide with")
         everything = self._embed(dataset)
         held_out = self._embed(deciding) if validation is not None else everything.take(deciding.queries)
-        start = self._start(adapter, everything)
+        start = self._start(adapter, everything, len(dataset))
         base = figure(held_out, _identity(start), config)
-        candidate: BaseAdapter
-        if isinstance(start, LinearAdapter):
+        solve = SOLVERS.get(type(start))
+        if solve is not None:
             if checkpoint is not None:
                 raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
-            candidate, history = fit_linear(everything.take(fitted.queries), start, config)
+            candidate, history = solve(everything.take(fitted.queries), start, config)
             history[0][config.metric] = base
             history[-1][config.metric] = figure(held_out, candidate, config)
         else:
@@ -207,8 +211,8 @@ class AdapterTrainer:
         improved = improves(report, config)
         if not improved:
             candidate = _identity(start)
-        elif isinstance(start, LinearAdapter) and validation is None:
-            candidate, _ = fit_linear(everything, start, config)
+        elif solve is not None and validation is None:
+            candidate, _ = solve(everything, start, config)
         training = {
             "questions": len(dataset),
             "passages": len(dataset.corpus),
@@ -238,13 +242,15 @@ class AdapterTrainer:
     def _embed(self, dataset: QADataset) -> PairVectors:
         return embed_dataset(self.embeddings, dataset, cache=self._cache, show_progress=self.show_progress)
 
-    def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors) -> BaseAdapter:
+    def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors, size: int) -> BaseAdapter:
         """The adapter to start from, checked against the vectors it will see."""
         in_features, out_features = vectors.queries.shape[1], vectors.passages.shape[1]
         if adapter is None or adapter == LinearAdapter.kind:
             return LinearAdapter(in_features, out_features)
         if adapter == TwoLayerAdapter.kind:
             return TwoLayerAdapter(in_features, in_features, out_features)
+        if adapter == MemoryAdapter.kind:
+            return MemoryAdapter(in_features, out_features, min(size, MEMORY_SIZE))
         if adapter == LowRankAdapter.kind:
             return LowRankAdapter(in_features, out_features)
         if not isinstance(adapter, BaseAdapter):

@@ -30,7 +30,7 @@ class BaseAdapter(ABC):
 
     To bring your own network, subclass it: make the modules in ``__init__`` (``in_features`` and ``out_features``
     first, every further argument something JSON can hold: the constructor's arguments are what a saved adapter
-    records), and write ``forward``, from torch tensor to torch tensor. Start it as the identity where you can: a network
+    records), and write ``forward``, from tensor to tensor. Start it as the identity where you can: a network
     that ends in zeros beside a residual does.
 
     Example:
@@ -216,6 +216,17 @@ class ArrayAdapter(BaseAdapter):
 def identity_matrix(out_features: int, in_features: int) -> Floats:
     """The matrix that passes vectors through: ones on the diagonal, also where it is not square."""
     return np.eye(out_features, in_features, dtype=np.float32)
+
+
+def passed_through(queries: Any, out_features: int) -> Any:
+    """The queries themselves, cut or padded with zeros to ``(n, out_features)``; arrays and tensors alike."""
+    in_features = queries.shape[1]
+    if in_features == out_features:
+        return queries
+    if in_features > out_features:
+        return queries[:, :out_features]
+    matrix = identity_matrix(out_features, in_features)
+    return queries @ (matrix if isinstance(queries, np.ndarray) else queries.new_tensor(matrix)).T
 
 
 def _as_array(value: Any) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from langchain_embedding_adapter.adapters.base import ArrayAdapter, Floats, identity_matrix
+from langchain_embedding_adapter.adapters.base import ArrayAdapter, Floats, passed_through
 
 
 class LowRankAdapter(ArrayAdapter):
@@ -39,14 +39,3 @@ class LowRankAdapter(ArrayAdapter):
     def forward(self, queries: Any) -> Any:
         """``(n, in_features)`` to ``(n, out_features)``."""
         return passed_through(queries, self.out_features) + (queries @ self.down.T) @ self.up.T
-
-
-def passed_through(queries: Any, out_features: int) -> Any:
-    """The queries themselves, cut or padded with zeros to ``(n, out_features)``; arrays and tensors alike."""
-    in_features = queries.shape[1]
-    if in_features == out_features:
-        return queries
-    if in_features > out_features:
-        return queries[:, :out_features]
-    matrix = identity_matrix(out_features, in_features)
-    return queries @ (matrix if isinstance(queries, np.ndarray) else queries.new_tensor(matrix)).T

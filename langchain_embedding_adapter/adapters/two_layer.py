@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from langchain_embedding_adapter.adapters.base import ArrayAdapter, Floats
-from langchain_embedding_adapter.adapters.low_rank import passed_through
+from langchain_embedding_adapter.adapters.base import ArrayAdapter, Floats, passed_through
 
 
 class TwoLayerAdapter(ArrayAdapter):
