@@ -6,13 +6,15 @@ LangChain's ``init_embeddings`` and ``init_chat_model``, plus ``local:wordllama`
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.language_models import BaseChatModel
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.local import WordLlamaEmbeddings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel  # it takes half a second, and serving needs none of it
 
 _NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
 

@@ -1,0 +1,112 @@
+"""Files to chunks: text, Markdown, PDF and JSONL through LangChain's loaders and splitters.
+
+Before the journey starts: what comes out are LangChain ``Document`` objects whose ``metadata["source"]`` names the file
+they were cut from, so that splits keep a file together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from langchain_core.documents import Document
+
+from langchain_embedding_adapter._extras import require_extra
+from langchain_embedding_adapter._files import read_jsonl
+
+CHUNK_SIZE = 800
+CHUNK_OVERLAP = 0
+
+_TEXT_FIELDS = ("text", "page_content", "content")
+
+
+def load_documents(paths: Iterable[str | Path]) -> list[Document]:
+    """Read files, and folders of files, into documents.
+
+    Args:
+        paths: Files that end in .txt, .md, .pdf or .jsonl (one object a line, with ``text``, ``page_content`` or
+            ``content``), or folders that hold such files; folders are searched to the bottom, other files in them
+            passed over.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If a file is of another kind, nothing with text was found, or a line of JSONL has no text.
+    """
+    documents = [document for file in _files(paths) for document in LOADERS[file.suffix.lower()](file)]
+    documents = [document for document in documents if document.page_content.strip()]
+    if not documents:
+        raise ValueError(f"found no text in {', '.join(map(str, paths))}; a scanned PDF needs text recognition first")
+    return documents
+
+
+def split_documents(
+    documents: Iterable[Document], *, chunk_size: int = CHUNK_SIZE, chunk_overlap: int = CHUNK_OVERLAP
+) -> list[Document]:
+    """Cut documents into chunks, at headings (Markdown), paragraphs, lines or words, in that order of preference.
+
+    Args:
+        documents: What to cut; metadata is handed on to the chunks.
+        chunk_size: Most characters of a chunk.
+        chunk_overlap: Characters that neighbouring chunks share.
+    """
+    require_extra("langchain_text_splitters", "cli")
+    from langchain_text_splitters import MarkdownTextSplitter, RecursiveCharacterTextSplitter
+
+    plain = RecursiveCharacterTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    markdown = MarkdownTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    chunks: list[Document] = []
+    for document in documents:
+        source = str(document.metadata.get("source", ""))
+        chunks += (markdown if source.lower().endswith(".md") else plain).split_documents([document])
+    return chunks
+
+
+def _files(paths: Iterable[str | Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in LOADERS and file.is_file())
+        elif not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}")
+        elif path.suffix.lower() not in LOADERS:
+            raise ValueError(f"{path} is of no known kind; expected {', '.join(LOADERS)}")
+        else:
+            files.append(path)
+    return files
+
+
+def _load_text(file: Path) -> list[Document]:
+    require_extra("langchain_community", "cli")
+    from langchain_community.document_loaders import TextLoader
+
+    return TextLoader(str(file), encoding="utf-8").load()
+
+
+def _load_pdf(file: Path) -> list[Document]:
+    require_extra("langchain_community", "cli")
+    require_extra("pypdf", "cli")
+    from langchain_community.document_loaders import PyPDFLoader
+
+    return PyPDFLoader(str(file)).load()
+
+
+def _load_jsonl(file: Path) -> list[Document]:
+    """One document a line (LangChain's own JSONLoader needs jq, which does not install everywhere)."""
+    documents = []
+    for number, row in enumerate(read_jsonl(file), start=1):
+        text = next((row[field] for field in _TEXT_FIELDS if isinstance(row.get(field), str)), None)
+        if text is None:
+            raise ValueError(f"{file}, record {number}, has no text; expected one of {', '.join(_TEXT_FIELDS)}")
+        metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
+        key = str(row["id"]) if "id" in row else None
+        documents.append(Document(text, id=key, metadata={"source": row.get("source", str(file)), **(metadata or {})}))
+    return documents
+
+
+LOADERS: Mapping[str, Callable[[Path], list[Document]]] = {
+    ".txt": _load_text,
+    ".md": _load_text,
+    ".pdf": _load_pdf,
+    ".jsonl": _load_jsonl,
+}
+"""Kinds of files, by suffix."""
