@@ -21,7 +21,7 @@ from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.tables import aligned, format_p_value
+from langchain_embedding_adapter.tables import aligned, format_p_value, side_by_side, start_of
 from langchain_embedding_adapter.trainer import AdapterTrainer, TrainingResult
 
 UNSEEN_SHARE = 0.2
@@ -105,11 +105,7 @@ class Example:
         def cell(hit: tuple[str, bool]) -> str:
             return f"{'✔' if hit[1] else ' '} {hit[0]}"
 
-        rows = [
-            [f"{rank}", cell(base), cell(adapted)]
-            for rank, (base, adapted) in enumerate(zip(self.base, self.adapted, strict=True), start=1)
-        ]
-        table = aligned(["rank", "base", "adapted"], rows)
+        table = side_by_side([cell(hit) for hit in self.base], [cell(hit) for hit in self.adapted])
         return f'The test question that moved up most, "{self.question}", in the retriever (✔ answers it):\n\n{table}'
 
 
@@ -173,7 +169,7 @@ def _search(
         # The index was written a moment ago by the line above, so its pickle is our own.
         index = FAISS.load_local(str(folder / "index"), embeddings, allow_dangerous_deserialization=True)
         hits = index.as_retriever(search_kwargs={"k": k}).invoke(reference.dataset.queries[query])
-        return [(_start(hit.page_content), hit.id in reference.dataset.relevant_docs[query]) for hit in hits]
+        return [(start_of(hit.page_content), hit.id in reference.dataset.relevant_docs[query]) for hit in hits]
 
     adapted_scores = report.adapted_scores or report.base_scores
     moved = adapted_scores["ndcg@10"] - report.base_scores["ndcg@10"]
@@ -192,8 +188,3 @@ def _row(name: str, report: RetrievalReport) -> list[str]:
         f"{row.gain:+.3f}",
         format_p_value(row.p_value if row.p_value is not None else 1.0),
     ]
-
-
-def _start(text: str, width: int = 44) -> str:
-    line = " ".join(text.replace("|", " ").split())
-    return line if len(line) <= width else line[: width - 1] + "…"

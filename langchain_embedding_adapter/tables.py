@@ -60,6 +60,22 @@ def comparison(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def side_by_side(base: Sequence[str], adapted: Sequence[str]) -> str:
+    """What a question finds, a rank a line, base beside adapted."""
+    rows = zip(base, adapted, strict=True)
+    return aligned(["rank", "base", "adapted"], [[str(rank), *hits] for rank, hits in enumerate(rows, start=1)])
+
+
+def start_of(text: str, width: int = 44) -> str:
+    r"""The start of a text, on one line that a table can hold.
+
+    >>> start_of("A Mars year\nlasts 687 days.", width=12)
+    'A Mars year…'
+    """
+    line = " ".join(text.replace("|", " ").split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
 def format_p_value(value: float) -> str:
     """A p-value as tables print it.
 

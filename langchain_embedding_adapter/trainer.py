@@ -6,7 +6,6 @@ and the adapter against the base on questions held out, before anybody relies on
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,8 +34,6 @@ from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.selection import examine, figure, hold_out, improves
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
-
-logger = logging.getLogger(__name__)
 
 MEMORY_SIZE = 10_000
 """Most questions that ``adapter="memory"`` remembers."""
@@ -101,7 +98,8 @@ class AdapterTrainer:
         embeddings: The base embeddings, those that the index was built with; they stay as they are.
         llm: Any LangChain chat model, for :meth:`generate_dataset`.
         config: The settings; :class:`TrainingConfig` has the defaults.
-        cache: A file in which vectors are kept between runs; by default they are kept as long as the trainer lives.
+        cache: A file in which vectors are kept between runs, or a cache that is open; by default they are kept as
+            long as the trainer lives.
         show_progress: Progress bars; by default where standard error is a terminal.
 
     Example:
@@ -121,7 +119,7 @@ class AdapterTrainer:
         llm: Runnable[Any, Any] | None = None,
         *,
         config: TrainingConfig | None = None,
-        cache: str | Path | None = None,
+        cache: str | Path | VectorCache | None = None,
         show_progress: bool | None = None,
     ) -> None:
         if not isinstance(embeddings, Embeddings):
@@ -130,7 +128,7 @@ class AdapterTrainer:
         self.llm = llm
         self.config = config or TrainingConfig()
         self.show_progress = show_progress
-        self._cache = VectorCache(cache)
+        self._cache = cache if isinstance(cache, VectorCache) else VectorCache(cache)
 
     def generate_dataset(
         self, documents: Iterable[Document], *, path: str | Path | None = None, **options: Any
@@ -220,7 +218,7 @@ class AdapterTrainer:
             "improved": improved,
             "settings": asdict(config),
         }
-        result = TrainingResult(
+        return TrainingResult(
             embeddings=AdaptedEmbeddings(
                 self.embeddings, candidate, provenance={"report": report.to_dict(), "training": training}
             ),
@@ -230,8 +228,6 @@ class AdapterTrainer:
             config=config,
             _cache=self._cache,
         )
-        logger.info(result.verdict)
-        return result
 
     def _generation(self, path: str | Path | None, options: dict[str, Any]) -> dict[str, Any]:
         llm = None if options.get("chain") is not None else self.llm

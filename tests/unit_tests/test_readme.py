@@ -92,7 +92,9 @@ def test_commands_run_one_after_the_other(at_home: Path) -> None:
     (at_home / "handbook").mkdir()
     for number, chunk in enumerate(CHUNKS):
         (at_home / "handbook" / f"{number}.txt").write_text(chunk.page_content, encoding="utf-8")
-    commands = [line for block in snippets("bash") for line in block.splitlines() if line.startswith("embedding-adapter")]
+    commands = [
+        line for block in snippets("bash") for line in block.splitlines() if line.startswith("embedding-adapter")
+    ]
     assert len(commands) == 5
     for command in commands:
         with pytest.raises(SystemExit) as stop:

@@ -1,0 +1,274 @@
+"""The command ``embedding-adapter``: the journey from a shell.
+
+Data goes to standard output, talk and progress to standard error; ``--json`` gives one JSON object. An error is one
+line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+try:
+    import typer
+except ModuleNotFoundError:  # pragma: no cover - a bare environment has no way to run this line's test
+    sys.exit("error: the command needs the extra `cli`: pip install 'langchain-embedding-adapter[cli]'")
+
+from langchain_embedding_adapter._version import __version__
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.documents import CHUNK_OVERLAP, CHUNK_SIZE
+from langchain_embedding_adapter.models import load_chat_model, load_embeddings
+from langchain_embedding_adapter.tables import comparison, side_by_side, start_of
+
+if TYPE_CHECKING:
+    from langchain_embedding_adapter.runs import Hit, Run
+
+app = typer.Typer(
+    name="embedding-adapter",
+    help="Better retrieval without touching the index: train, examine and use adapters for query vectors.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+DEFAULTS = TrainingConfig()
+LOCAL = "local:wordllama"
+
+RunFolder = Annotated[Path, typer.Argument(help="The folder of the run.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Make the stage anew, even if its file exists.")]
+EmbeddingsName = Annotated[
+    str | None,
+    typer.Option("--embeddings", help="provider:model, or local:wordllama; by default the run's.", show_default=False),
+]
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on standard error.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    logging.getLogger("langchain_embedding_adapter").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+@app.command()
+def pairs(
+    run: RunFolder,
+    documents: Annotated[
+        list[Path], typer.Argument(help="Text, Markdown, PDF and JSONL files, or folders of them.", show_default=False)
+    ],
+    llm: Annotated[str, typer.Option(help="The chat model that writes questions, as provider:model.")],
+    questions_per_chunk: Annotated[int, typer.Option(min=1, help="How many questions to ask for.")] = 2,
+    chunk_size: Annotated[int, typer.Option(min=1, help="Most characters of a chunk.")] = CHUNK_SIZE,
+    chunk_overlap: Annotated[int, typer.Option(min=0, help="Characters that neighbours share.")] = CHUNK_OVERLAP,
+    max_concurrency: Annotated[int, typer.Option(min=1, help="How many calls at a time.")] = 16,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A file with another prompt; it holds {passage} and {questions_per_chunk}.")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut documents into chunks and let a chat model write questions about each.
+
+    embedding-adapter pairs handbook-run handbook/ --llm openai:gpt-4o-mini
+    """
+    dataset = _run(run).make_pairs(
+        documents,
+        lambda: load_chat_model(llm),
+        settings={
+            "llm": llm,
+            "questions_per_chunk": questions_per_chunk,
+            "chunk_size": chunk_size,
+            "chunk_overlap": chunk_overlap,
+            "max_concurrency": max_concurrency,
+            "prompt": prompt.read_text(encoding="utf-8") if prompt else None,
+        },
+        force=force,
+    )
+    counts = {"questions": len(dataset), "passages": len(dataset.corpus), "pairs": str(_run(run).pairs_file)}
+    _print(counts, f"{dataset}, in {counts['pairs']}", as_json)
+
+
+@app.command()
+def train(
+    run: RunFolder,
+    embeddings: EmbeddingsName = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Pairs that are at hand: our JSON, LlamaIndex's, or a BEIR folder.")
+    ] = None,
+    adapter: Annotated[str, typer.Option(help="linear, two-layer, low-rank or memory.")] = "linear",
+    test_size: Annotated[float, typer.Option(help="Share of the questions that is kept for the test.")] = 0.2,
+    metric: Annotated[str, typer.Option(help="What decides between adapter and base.")] = DEFAULTS.metric,
+    seed: Annotated[int, typer.Option(help="Of the split and of training.")] = DEFAULTS.seed,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train an adapter on a run's pairs, and keep it only if it beats the base.
+
+    embedding-adapter train handbook-run --embeddings openai:text-embedding-3-small
+    """
+    the_run = _run(run)
+    if pairs is not None:
+        the_run.take_pairs(pairs, force=force)
+    name = embeddings or the_run.settings.get("train", {}).get("embeddings") or LOCAL
+    improved, verdict = the_run.train(
+        lambda: load_embeddings(name),
+        embeddings=name,
+        adapter=adapter,
+        test_size=test_size,
+        config=TrainingConfig(metric=metric, seed=seed),
+        force=force,
+    )
+    folder = str(the_run.adapter_folder)
+    _print({"improved": improved, "verdict": verdict, "adapter": folder}, f"{verdict}\n{folder}", as_json)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="The folder of the run.", show_default=False)] = None,
+    embeddings: EmbeddingsName = None,
+    adapter: Annotated[Path | None, typer.Option(help="In place of a run: a saved adapter …")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="… and the questions to examine it with.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Base against adapted, on the questions that training has not seen.
+
+    embedding-adapter evaluate handbook-run
+    """
+    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation import evaluate_retrieval
+    from langchain_embedding_adapter.pairs import QADataset
+
+    if run is not None and adapter is None and pairs is None:
+        report = _run(run).evaluate(_base(_run(run), embeddings))
+    elif run is None and adapter is not None and pairs is not None:
+        base = load_embeddings(embeddings or LOCAL)
+        report = evaluate_retrieval(AdaptedEmbeddings.from_pretrained(adapter, base), QADataset.load(pairs))
+    else:
+        raise typer.BadParameter("name either a run, or --adapter and --pairs")
+    _print(report.to_dict(), str(report), as_json)
+
+
+@app.command()
+def ask(
+    run: RunFolder,
+    question: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many passages to show.")] = 5,
+    embeddings: EmbeddingsName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a question finds, base beside adapted.
+
+    embedding-adapter ask handbook-run "who approves parental leave?"
+    """
+    base, adapted = _run(run).ask(_base(_run(run), embeddings), question, k)
+    found = {"question": question, "base": [vars(hit) for hit in base], "adapted": [vars(hit) for hit in adapted]}
+    _print(found, side_by_side(_cells(base, adapted), _cells(adapted, base)), as_json)
+
+
+@app.command()
+def info(
+    folder: Annotated[Path, typer.Argument(help="A saved adapter, or a run.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Say what an adapter is, what it was trained on, and how it did.
+
+    embedding-adapter info handbook-run
+    """
+    from langchain_embedding_adapter.storage import load_folder
+
+    inner = folder / "adapter"
+    config, arrays = load_folder(inner if inner.is_dir() else folder)
+    entry, training, report = config["adapter"], config.get("training", {}), config.get("report")
+    lines = [
+        f"{entry['kind']} adapter, {entry['in_features']} → {entry['out_features']} dimensions, "
+        f"{sum(array.size for array in arrays.values()):,} parameters",
+        f"base model: {config['base_model']}",
+    ]
+    if training:
+        lines.append(f"trained on {training['questions']} questions; improved: {training['improved']}")
+    if report:
+        lines += ["", f"{report['questions']} held-out questions", "", comparison(report["metrics"])]
+    _print(config, "\n".join(lines), as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the adapter and the index go.")] = Path("demo-run"),
+    llm: Annotated[
+        str | None, typer.Option(help="Let this chat model write the training questions, as provider:model.")
+    ] = None,
+    embeddings: Annotated[str, typer.Option(help="provider:model, or local:wordllama.")] = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole journey on Python's language reference: no key, no network.
+
+    embedding-adapter demo
+    """
+    from langchain_embedding_adapter.demo import run_demo
+
+    result = run_demo(folder, load_embeddings(embeddings), llm=load_chat_model(llm) if llm else None)
+    _print(result.to_dict(), str(result), as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; ``arguments`` are those of the process unless given.
+
+    Raises:
+        SystemExit: Always: 0 if all went well, 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    logger = logging.getLogger("langchain_embedding_adapter")
+    logger.addHandler(handler)
+    try:
+        sys.exit(typer.main.get_command(app)(arguments, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # wrong usage, whichever click it comes from
+            _fail(error.format_message(), 2)
+        known = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
+        _fail(str(error) if known and str(error) else f"{type(error).__name__}: {error}", 1)
+    finally:
+        logger.removeHandler(handler)
+
+
+def _fail(message: str, code: int) -> None:
+    print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201 the command talks to its user
+    sys.exit(code)
+
+
+def _run(folder: Path) -> Run:
+    from langchain_embedding_adapter.runs import Run
+
+    return Run(folder)
+
+
+def _base(run: Run, name: str | None) -> Any:
+    """The base embeddings of a run, unless others are named."""
+    return load_embeddings(name or run.settings.get("train", {}).get("embeddings") or LOCAL)
+
+
+def _cells(hits: list[Hit], others: list[Hit]) -> list[str]:
+    """A line for each hit: where it moved to or came from, its score, the start of its text."""
+    places = {hit.passage: hit.rank for hit in others}
+    lines = []
+    for hit in hits:
+        place = places.get(hit.passage)
+        mark = "new" if place is None else "=" if place == hit.rank else f"{place:>2}"
+        lines.append(f"{mark:>3} {hit.score:.3f} {start_of(hit.text)}")
+    return lines
+
+
+def _print(data: Any, text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""A run: the journey as a folder of stage files, so that it can be stopped, looked at and gone on with.
+
+``chunks.jsonl`` → ``answers.jsonl`` → ``pairs.json`` → ``split.json`` → ``adapter/`` → ``report.json``. A stage whose
+file exists is kept; ``run.json`` records what each was made with, and other settings than those are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.runnables import Runnable
+
+from langchain_embedding_adapter._files import read_json, read_jsonl, write_json, write_jsonl
+from langchain_embedding_adapter.chunks import with_ids
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.documents import load_documents, split_documents
+from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval, unit
+from langchain_embedding_adapter.generation import generate_qa_pairs
+from langchain_embedding_adapter.metrics import top_k
+from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.trainer import AdapterTrainer
+from langchain_embedding_adapter.vectors import VectorCache, embed_dataset
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found: its place (from 1), its id, its cosine to the question and its text."""
+
+    rank: int
+    passage: str
+    score: float
+    text: str
+
+
+class Run:
+    """A run's folder and its stages.
+
+    Args:
+        folder: The folder; made when the first stage is written.
+
+    Attributes:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.chunks_file = self.folder / "chunks.jsonl"
+        self.answers_file = self.folder / "answers.jsonl"
+        self.pairs_file = self.folder / "pairs.json"
+        self.split_file = self.folder / "split.json"
+        self.adapter_folder = self.folder / "adapter"
+        self.report_file = self.folder / "report.json"
+        self._settings_file = self.folder / "run.json"
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """What each stage was made with."""
+        return read_json(self._settings_file) if self._settings_file.exists() else {}
+
+    @cached_property
+    def cache(self) -> VectorCache:
+        """The vectors of this run, kept in its folder."""
+        return VectorCache(self.folder / "vectors.sqlite")
+
+    @property
+    def dataset(self) -> QADataset:
+        """The pairs.
+
+        Raises:
+            FileNotFoundError: If the run has none yet.
+        """
+        if not self.pairs_file.is_file():
+            raise FileNotFoundError(f"{self.folder} has no pairs yet; make them with `embedding-adapter pairs`")
+        return QADataset.load(self.pairs_file)
+
+    @property
+    def test(self) -> QADataset:
+        """The questions that were kept from training.
+
+        Raises:
+            FileNotFoundError: If the run has not been trained yet.
+        """
+        if not self.split_file.is_file():
+            raise FileNotFoundError(f"{self.folder} has no adapter yet; train one with `embedding-adapter train`")
+        return self.dataset.subset(read_json(self.split_file)["test"])
+
+    def make_pairs(
+        self,
+        sources: Sequence[str | Path],
+        load_llm: Callable[[], Runnable[Any, Any]],
+        *,
+        settings: Mapping[str, Any],
+        force: bool = False,
+        show_progress: bool | None = None,
+    ) -> QADataset:
+        """Documents to chunks to pairs.
+
+        Args:
+            sources: Files and folders of documents.
+            load_llm: Makes the chat model; called only if there is something to ask.
+            settings: ``llm`` (its name, for the record), ``chunk_size``, ``chunk_overlap``, ``questions_per_chunk``,
+                ``max_concurrency`` and ``prompt`` (its text, or ``None``).
+            force: Make the stage anew; answers that still fit are not asked for again.
+            show_progress: A progress bar; by default where standard error is a terminal.
+        """
+        made_with = {"sources": [str(source) for source in sources], **settings}
+        made_with.pop("max_concurrency")  # it changes nothing in the result
+        if self._kept("pairs", self.pairs_file, made_with, force):
+            return self.dataset
+        sizes = {name: settings[name] for name in ("chunk_size", "chunk_overlap")}
+        chunks = with_ids(split_documents(load_documents(sources), **sizes))
+        write_jsonl(
+            self.chunks_file, [{"id": c.id, "text": c.page_content, "metadata": _plain(c.metadata)} for c in chunks]
+        )
+        dataset = generate_qa_pairs(
+            chunks,
+            load_llm(),
+            path=self.answers_file,
+            questions_per_chunk=settings["questions_per_chunk"],
+            prompt=settings["prompt"],
+            max_concurrency=settings["max_concurrency"],
+            show_progress=show_progress,
+        )
+        dataset.save(self.pairs_file)
+        self._record("pairs", made_with)
+        return dataset
+
+    def take_pairs(self, source: str | Path, *, force: bool = False) -> QADataset:
+        """Take over pairs from a file or BEIR folder instead of generating them."""
+        made_with = {"from": str(source)}
+        if not self._kept("pairs", self.pairs_file, made_with, force):
+            QADataset.load(source).save(self.pairs_file)
+            self._record("pairs", made_with)
+        return self.dataset
+
+    def train(
+        self,
+        load_embeddings: Callable[[], Embeddings],
+        *,
+        embeddings: str,
+        adapter: str,
+        test_size: float,
+        config: TrainingConfig,
+        force: bool = False,
+        show_progress: bool | None = None,
+    ) -> tuple[bool, str]:
+        """Split the pairs by document (by passage if there is only one), train on the one part, save the adapter.
+
+        Args:
+            load_embeddings: Makes the base embeddings; called only if there is something to train.
+            embeddings: Their name, for the record.
+            adapter: The kind of adapter.
+            test_size: Share of the questions that is kept for the test.
+            config: The settings of training.
+            force: Train anew.
+            show_progress: Progress bars; by default where standard error is a terminal.
+
+        Returns:
+            Whether the adapter beat the base, and the verdict in words.
+        """
+        dataset = self.dataset
+        made_with = {
+            "pairs": hashlib.sha256(self.pairs_file.read_bytes()).hexdigest()[:16],
+            "embeddings": embeddings,
+            "adapter": adapter,
+            "test_size": test_size,
+            "metric": config.metric,
+            "seed": config.seed,
+        }
+        verdict_file = self.folder / "verdict.json"
+        if not self._kept("train", verdict_file, made_with, force):
+            try:
+                train, test = dataset.split(test_size, seed=config.seed)
+            except ValueError:
+                logger.info("all questions are about one document: the test asks about other passages of it")
+                train, test = dataset.split(test_size, seed=config.seed, by="passage")
+            write_json(self.split_file, {"train": list(train.queries), "test": list(test.queries)})
+            trainer = AdapterTrainer(load_embeddings(), config=config, show_progress=show_progress, cache=self.cache)
+            result = trainer.train(train, adapter=adapter)
+            result.save(self.adapter_folder)
+            self.report_file.unlink(missing_ok=True)
+            self._record("train", made_with)
+            write_json(verdict_file, {"improved": result.improved, "verdict": result.verdict})
+        kept = read_json(verdict_file)
+        return kept["improved"], kept["verdict"]
+
+    def adapted(self, base: Embeddings) -> AdaptedEmbeddings:
+        """The run's adapter on top of its base.
+
+        Raises:
+            FileNotFoundError: If the run has not been trained yet.
+        """
+        if not self.adapter_folder.is_dir():
+            raise FileNotFoundError(f"{self.folder} has no adapter yet; train one with `embedding-adapter train`")
+        return AdaptedEmbeddings.from_pretrained(self.adapter_folder, base)
+
+    def evaluate(self, base: Embeddings, *, show_progress: bool | None = None) -> RetrievalReport:
+        """Base against adapted on the questions kept from training; written to ``report.json`` and ``report.md``."""
+        report = evaluate_retrieval(self.adapted(base), self.test, cache=self.cache, show_progress=show_progress)
+        report.save(self.report_file)
+        report.save(self.report_file.with_suffix(".md"))
+        return report
+
+    def ask(self, base: Embeddings, question: str, k: int) -> tuple[list[Hit], list[Hit]]:
+        """The ``k`` best passages for a question, as the base finds them and as the adapter does."""
+        corpus = self.dataset.corpus
+        vectors = embed_dataset(base, QADataset({}, corpus, {}), cache=self.cache)
+        passages = unit(vectors.passages)
+        query = np.asarray([base.embed_query(question)], dtype=np.float32)
+        found = []
+        for queries in (query, self.adapted(base).adapt(query)):
+            scores = unit(queries) @ passages.T
+            found.append(
+                [
+                    Hit(rank, vectors.passage_ids[row], float(scores[0, row]), corpus[vectors.passage_ids[row]])
+                    for rank, row in enumerate(top_k(scores, k)[0], start=1)
+                ]
+            )
+        return found[0], found[1]
+
+    def chunks(self) -> list[Document]:
+        """The chunks that the pairs were written about."""
+        rows = read_jsonl(self.chunks_file)
+        return [Document(row["text"], id=row["id"], metadata=row["metadata"]) for row in rows]
+
+    def _kept(self, stage: str, file: Path, settings: Mapping[str, Any], force: bool) -> bool:
+        """Whether a stage is there and stays.
+
+        Raises:
+            ValueError: If it is there and was made with other settings.
+        """
+        if force or not file.exists():
+            return False
+        before = self.settings.get(stage, {})
+        differing = [name for name in settings if before.get(name) != settings[name]]
+        if differing:
+            changes = ", ".join(f"{name} {before.get(name)!r} → {settings[name]!r}" for name in differing)
+            raise ValueError(
+                f"the stage `{stage}` of {self.folder} was made with other settings ({changes}); "
+                "make it anew with --force, or name another run"
+            )
+        logger.info("kept: %s", file)
+        return True
+
+    def _record(self, stage: str, settings: Mapping[str, Any]) -> None:
+        write_json(self._settings_file, {**self.settings, stage: dict(settings)})
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata that JSON can hold."""
+    return {key: value for key, value in metadata.items() if isinstance(value, (str, int, float, bool, type(None)))}
