@@ -19,7 +19,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or module
+        missing = (error.name or module).partition(".")[0]
         raise ImportError(
             f"`{missing}` is needed here and is not installed; install it with "
             f"pip install 'langchain-embedding-adapter[{extra}]'"

@@ -227,7 +227,7 @@ def fit_by_descent(
             history.append({"epoch": epoch, "loss": total / len(problem.queries), config.metric: validate(candidate)})
             if _best_epoch(history, config) == epoch:
                 best = candidate.to_arrays()
-            state.write(history, best, twin, module, optimizer)
+            state.write(history, best, module, optimizer)
             bar.set_postfix({config.metric: f"{history[-1][config.metric]:.3f}"})
             bar.update()
     found = adapter.trained(twin)
@@ -253,13 +253,12 @@ class _Checkpoint:
         self,
         history: History,
         best: dict[str, Any],
-        twin: BaseAdapter,
         module: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
     ) -> None:
         if self.path is None:
             return
-        tensors = {f"weights/{name}": torch.from_numpy(array.copy()) for name, array in twin.to_arrays().items()}
+        tensors = {f"weights/{name}": value.cpu().clone() for name, value in module.state_dict().items()}
         tensors |= {f"best/{name}": torch.from_numpy(array.copy()) for name, array in best.items()}
         for number, parameter in enumerate(module.parameters()):
             for name, value in optimizer.state[parameter].items():

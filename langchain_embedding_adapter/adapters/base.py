@@ -197,10 +197,8 @@ class ArrayAdapter(BaseAdapter):
         require_extra("torch", "train")
         import torch
 
-        found = {name: getattr(self, name) for name in self.parameter_names}
-        return torch.nn.ParameterDict(
-            {name: value for name, value in found.items() if isinstance(value, torch.nn.Parameter)}
-        )
+        found = [getattr(self, name) for name in self.parameter_names]
+        return torch.nn.ParameterList([value for value in found if isinstance(value, torch.nn.Parameter)])
 
     def trainable(self: AnyAdapter, device: str = "cpu") -> tuple[AnyAdapter, torch.nn.Module]:
         """A copy whose arrays are torch parameters, so that the same ``forward`` can be differentiated."""

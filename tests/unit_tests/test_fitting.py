@@ -1,0 +1,238 @@
+"""The solvers: the optimum of the convex problem, and a loop that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from langchain_embedding_adapter import (
+    BaseAdapter,
+    LinearAdapter,
+    MemoryAdapter,
+    QADataset,
+    TrainingConfig,
+    TwoLayerAdapter,
+)
+from langchain_embedding_adapter import fitting
+from langchain_embedding_adapter.evaluation import retrieval_scores
+from langchain_embedding_adapter.fitting import fit_by_descent, fit_linear, fit_memory
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from tests.small_world import DIMENSIONS, AngleEmbeddings, world
+
+
+class DroppingAdapter(BaseAdapter):
+    """A user's own module, with dropout."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        torch.manual_seed(0)
+        self.shift = torch.nn.Sequential(torch.nn.Linear(in_features, 32), torch.nn.ReLU(), torch.nn.Dropout(0.2))
+        self.out = torch.nn.Linear(32, out_features)
+        torch.nn.init.zeros_(self.out.weight)
+        torch.nn.init.zeros_(self.out.bias)
+
+    def forward(self, queries: torch.Tensor) -> torch.Tensor:
+        return queries + self.out(self.shift(queries))
+
+
+@pytest.fixture(scope="module")
+def turned() -> PairVectors:
+    return embed_dataset(AngleEmbeddings(), world())
+
+
+def ndcg(vectors: PairVectors, adapter: BaseAdapter) -> float:
+    return float(retrieval_scores(vectors, adapter.adapt(vectors.queries), [10])["ndcg@10"].mean())
+
+
+def small_problem(seed: int = 0) -> PairVectors:
+    """A few random questions with one to three graded answers each."""
+    random = np.random.default_rng(seed)
+    passages = {f"p{number}": f"passage {number}" for number in range(12)}
+    relevant = {f"q{n}": [f"p{p}" for p in random.choice(12, 1 + n % 3, replace=False)] for n in range(15)}
+    grades = {query: {p: float(1 + number) for number, p in enumerate(found)} for query, found in relevant.items()}
+    dataset = QADataset({query: query for query in relevant}, passages, relevant, grades=grades)
+    draw = lambda rows: random.normal(size=(rows, 5)).astype(np.float32)  # noqa: E731
+    return PairVectors.from_arrays(dataset, draw(15), draw(12))
+
+
+def reference_optimum(vectors: PairVectors, config: TrainingConfig) -> np.ndarray:
+    """The same problem written plainly, in float64, given to SciPy."""
+    asked = vectors.asked_about()
+    queries = asked.queries / np.linalg.norm(asked.queries, axis=1, keepdims=True).astype(np.float64)
+    passages = asked.passages / np.linalg.norm(asked.passages, axis=1, keepdims=True).astype(np.float64)
+    identity = np.eye(queries.shape[1])
+
+    def objective(flat: np.ndarray) -> float:
+        weight = flat.reshape(identity.shape)
+        scores = config.scale * queries @ weight.T @ passages.T
+        total = 0.0
+        for row, (found, grades) in enumerate(zip(asked.relevant, asked.grades, strict=True)):
+            negatives = np.delete(scores[row], found)
+            for column, grade in zip(found, grades, strict=True):
+                everything = np.append(negatives, scores[row, column])
+                total += grade / grades.sum() * (np.log(np.exp(everything).sum()) - scores[row, column])
+        return total / len(queries) + config.ridge * ((weight - identity) ** 2).sum()
+
+    solution = minimize(objective, identity.ravel(), method="L-BFGS-B", options={"maxiter": 5000, "maxfun": 200_000})
+    return solution.x.reshape(identity.shape)
+
+
+def test_the_linear_fit_turns_the_small_world_back(turned: PairVectors) -> None:
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS)
+    adapter, history = fit_linear(turned, start, TrainingConfig(ridge=1e-3))
+    assert ndcg(turned, start) < 0.3
+    assert ndcg(turned, adapter) == pytest.approx(1)
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert (start.weight == np.eye(DIMENSIONS)).all()
+
+
+@pytest.mark.parametrize("ridge", [0.1, 1.0])
+def test_the_linear_fit_reaches_the_optimum_of_an_independent_solver(ridge: float) -> None:
+    config = TrainingConfig(ridge=ridge, scale=10)
+    adapter, _ = fit_linear(small_problem(), LinearAdapter(5, 5), config)
+    assert adapter.weight == pytest.approx(reference_optimum(small_problem(), config), abs=1e-3)
+
+
+def test_blocks_give_what_one_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig())
+    monkeypatch.setattr(fitting, "BLOCK_ENTRIES", 40)  # three questions at a time
+    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig())
+    assert blocked.weight == pytest.approx(whole.weight, abs=1e-3)
+
+
+def test_the_linear_fit_is_the_same_every_time(turned: PairVectors) -> None:
+    first, again = (fit_linear(turned, LinearAdapter(DIMENSIONS, DIMENSIONS), TrainingConfig())[0] for _ in range(2))
+    assert (first.weight == again.weight).all()
+
+
+def test_a_strong_ridge_holds_the_map_to_where_it_started() -> None:
+    start = LinearAdapter(5, 5)
+    start.weight = 2 * start.weight
+    adapter, _ = fit_linear(small_problem(), start, TrainingConfig(ridge=1e4))
+    assert adapter.weight == pytest.approx(start.weight, abs=1e-2)
+
+
+def test_the_bias_is_learned_when_there_is_one() -> None:
+    adapter, _ = fit_linear(small_problem(), LinearAdapter(5, 5, bias=True), TrainingConfig())
+    assert adapter.bias is not None
+    assert np.abs(adapter.bias).max() > 0
+
+
+def test_a_fit_that_is_cut_short_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(max_steps=2, ridge=0.001))
+    assert "before it converged" in caplog.text
+
+
+def test_the_memory_holds_the_questions_it_was_given(turned: PairVectors) -> None:
+    adapter, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=10), TrainingConfig())
+    assert np.linalg.norm(adapter.keys, axis=1) == pytest.approx(np.ones(10), abs=1e-5)
+    again, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=10), TrainingConfig())
+    assert (adapter.keys == again.keys).all()
+    roomy, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=500), TrainingConfig())
+    assert (np.linalg.norm(roomy.keys, axis=1) > 0).sum() == len(turned.query_ids)
+
+
+CONFIG = TrainingConfig(epochs=6, learning_rate=1e-2, ridge=0, patience=20, batch_size=16)
+STARTS = pytest.mark.parametrize(
+    "start",
+    [TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), DroppingAdapter(DIMENSIONS, DIMENSIONS)],
+    ids=["built-in", "own"],
+)
+
+
+def train(vectors: PairVectors, start: BaseAdapter, config: TrainingConfig, **options):
+    return fit_by_descent(vectors, start, config, lambda adapter: ndcg(vectors, adapter), **options)
+
+
+def same(first: BaseAdapter, second: BaseAdapter) -> bool:
+    mine, yours = first.to_arrays(), second.to_arrays()
+    return all((mine[name] == yours[name]).all() for name in mine)
+
+
+@STARTS
+def test_the_loop_learns_and_row_0_is_the_base(turned: PairVectors, start: BaseAdapter) -> None:
+    adapter, history = train(turned, start, TrainingConfig(epochs=40, learning_rate=1e-2, ridge=0, patience=40))
+    assert history[0] == {"epoch": 0, "ndcg@10": ndcg(turned, start)}
+    assert ndcg(turned, adapter) > 0.8
+    assert ndcg(turned, adapter) == max(row["ndcg@10"] for row in history)
+
+
+@STARTS
+def test_a_seed_gives_the_same_weights_and_another_seed_others(turned: PairVectors, start: BaseAdapter) -> None:
+    first, again = train(turned, start, CONFIG)[0], train(turned, start, CONFIG)[0]
+    other = train(turned, start, TrainingConfig(**{**vars(CONFIG), "seed": 1}))[0]
+    assert same(first, again)
+    assert not same(first, other)
+
+
+@STARTS
+def test_training_leaves_the_callers_random_state_alone(turned: PairVectors, start: BaseAdapter) -> None:
+    before = torch.random.get_rng_state()
+    train(turned, start, CONFIG)
+    assert (torch.random.get_rng_state() == before).all()
+
+
+@STARTS
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_resumed_training_ends_where_an_uninterrupted_one_does(turned, start, stop: int, tmp_path) -> None:
+    whole, history = train(turned, start, CONFIG)
+    calls = []
+
+    def interrupted(adapter: BaseAdapter) -> float:
+        calls.append(adapter)
+        if len(calls) > stop + 1:  # the base, and one for each epoch
+            raise KeyboardInterrupt
+        return ndcg(turned, adapter)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_by_descent(turned, start, CONFIG, interrupted, checkpoint=tmp_path / "state.safetensors")
+    resumed, resumed_history = train(turned, start, CONFIG, checkpoint=tmp_path / "state.safetensors")
+    assert same(resumed, whole)
+    assert resumed_history == history
+
+
+def test_a_finished_checkpoint_is_not_trained_again(turned: PairVectors, tmp_path) -> None:
+    start = TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS)
+    first, _ = train(turned, start, CONFIG, checkpoint=tmp_path / "state.safetensors")
+    written = (tmp_path / "state.safetensors").read_bytes()
+    again, _ = train(turned, start, CONFIG, checkpoint=tmp_path / "state.safetensors")
+    assert same(first, again)
+    assert (tmp_path / "state.safetensors").read_bytes() == written
+
+
+def test_a_checkpoint_of_something_else_is_refused(turned: PairVectors, tmp_path) -> None:
+    path = tmp_path / "state.safetensors"
+    train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), CONFIG, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint of other data, settings or another adapter"):
+        train(turned, TwoLayerAdapter(DIMENSIONS, 16, DIMENSIONS), CONFIG, checkpoint=path)
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), CONFIG, checkpoint=path)
+
+
+def test_training_stops_when_nothing_gets_better_and_keeps_the_best(turned: PairVectors) -> None:
+    figures = iter([0.5, 0.6, 0.4, 0.3, 0.2])
+    seen = []
+
+    def validate(adapter: BaseAdapter) -> float:
+        seen.append(adapter)
+        return next(figures)
+
+    start = TwoLayerAdapter(DIMENSIONS, 8, DIMENSIONS)
+    best, history = fit_by_descent(turned, start, TrainingConfig(epochs=50, patience=3), validate)
+    assert [row["ndcg@10"] for row in history] == [0.5, 0.6, 0.4, 0.3, 0.2]
+    assert same(best, seen[1])
+
+
+def test_an_adapter_that_never_gets_better_comes_back_as_it_was(turned: PairVectors) -> None:
+    figures = iter([0.9] + [0.1] * 10)
+    start = TwoLayerAdapter(DIMENSIONS, 8, DIMENSIONS)
+    best, _ = fit_by_descent(turned, start, TrainingConfig(patience=2), lambda _: next(figures))
+    assert same(best, start)
+
+
+def test_a_loss_that_explodes_is_an_error(turned: PairVectors) -> None:
+    with pytest.raises(FloatingPointError, match="lower the learning_rate"):
+        train(turned, TwoLayerAdapter(DIMENSIONS, 8, DIMENSIONS), TrainingConfig(learning_rate=1e30))

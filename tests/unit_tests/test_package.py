@@ -1,0 +1,177 @@
+"""The house: its door, its floors, its manners."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import langchain_embedding_adapter as package
+
+NAME = package.__name__
+ROOT = Path(package.__file__).parent
+
+FLOORS = {
+    "_version": 0,
+    "_extras": 0,
+    "_files": 0,
+    "_progress": 0,
+    "chunks": 1,
+    "config": 1,
+    "documents": 1,
+    "local": 1,
+    "losses": 1,
+    "metrics": 1,
+    "pair_files": 1,
+    "parsing": 1,
+    "storage": 1,
+    "stores": 1,
+    "models": 1.5,
+    "pairs": 1.5,
+    "tables": 1.5,
+    "adapters.base": 2,
+    "adapters.linear": 2.1,
+    "adapters.low_rank": 2.1,
+    "adapters.memory": 2.1,
+    "adapters.two_layer": 2.1,
+    "adapters": 2.2,
+    "card": 2,
+    "generation": 2,
+    "language_reference": 2,
+    "vectors": 2,
+    "embeddings": 3,
+    "evaluation": 3,
+    "fitting": 4,
+    "selection": 4,
+    "trainer": 5,
+    "demo": 5.5,
+    "runs": 5.5,
+    "cli": 6,
+}
+
+MODULES = [module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}.")]
+
+
+def test_the_door_has_the_expected_names() -> None:
+    assert package.__all__ == [
+        "AdaptedEmbeddings",
+        "AdapterTrainer",
+        "BaseAdapter",
+        "LinearAdapter",
+        "LowRankAdapter",
+        "MemoryAdapter",
+        "QADataset",
+        "RetrievalReport",
+        "TrainingConfig",
+        "TrainingResult",
+        "TwoLayerAdapter",
+        "WordLlamaEmbeddings",
+        "__version__",
+        "adapt_store",
+        "agenerate_qa_pairs",
+        "evaluate_retrieval",
+        "generate_qa_pairs",
+    ]
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        package.Nothing  # noqa: B018
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {name.removeprefix(f"{NAME}.") for name in MODULES} == FLOORS.keys()
+
+
+@pytest.mark.parametrize("module", sorted(FLOORS))
+def test_imports_run_downward(module: str) -> None:
+    path = ROOT / Path(*module.split("."))
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    imported = [
+        node.module.removeprefix(NAME).removeprefix(".")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(NAME)
+    ]
+    upward = [name for name in imported if FLOORS[name] >= FLOORS[module]]
+    assert not upward, f"{module} (floor {FLOORS[module]}) imports {upward}"
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import langchain_embedding_adapter",
+        "from langchain_embedding_adapter import *",
+        "import langchain_embedding_adapter.cli",
+        "import numpy as np\n"
+        "from langchain_core.embeddings import DeterministicFakeEmbedding as Base\n"
+        "from langchain_embedding_adapter import *\n"
+        "for adapter in (LinearAdapter(4, 4), TwoLayerAdapter(4, 8, 4), LowRankAdapter(4, 4, 2), MemoryAdapter(4, 4, 3)):\n"
+        "    AdaptedEmbeddings(Base(size=4), adapter).embed_query('a')",
+    ],
+    ids=["package", "every name", "command", "serving"],
+)
+def test_what_only_training_needs_is_not_imported(code: str) -> None:
+    heavy = {"torch", "scipy", "sklearn", "faiss", "chromadb", "wordllama", "langchain", "pandas"}
+    assert run(f"{code}\nimport sys\nprint(sorted({heavy} & sys.modules.keys()))") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "code"),
+    [
+        ("torch", "train", "AdapterTrainer(Base(size=4)).train(data)"),
+        ("scipy", "train", "print(evaluate_retrieval(AdaptedEmbeddings(Base(size=4), turned), data))"),
+        ("wordllama", "local", "WordLlamaEmbeddings()"),
+        ("huggingface_hub", "hub", "AdaptedEmbeddings(Base(size=4), turned).push_to_hub('me/it')"),
+        ("langchain", "cli", "from langchain_embedding_adapter.models import *; load_chat_model('openai:gpt-4o-mini')"),
+    ],
+)
+def test_a_missing_extra_names_its_install_line(missing: str, extra: str, code: str) -> None:
+    told = run(
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "import numpy as np\n"
+        "from langchain_core.embeddings import DeterministicFakeEmbedding as Base\n"
+        "from langchain_embedding_adapter import *\n"
+        "data = QADataset({c: c for c in 'abcdef'}, {c: c * 2 for c in 'abcdef'}, {c: [c] for c in 'abcdef'})\n"
+        "turned = LinearAdapter(4, 4); turned.weight = np.roll(turned.weight, 1, 0)\n"
+        f"try: {code}\n"
+        "except ImportError as error: print(error)"
+    )
+    assert f"`{missing}` is needed here" in told
+    assert f"pip install 'langchain-embedding-adapter[{extra}]'" in told
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_everything_public_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} says nothing of itself"
+    own = [
+        (f"{name}.{key}", value)
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == name
+    ]
+    methods = [
+        (f"{key}.{method}", function)
+        for key, value in own
+        if inspect.isclass(value)
+        for method, function in vars(value).items()
+        if inspect.isfunction(function) and not method.startswith("_")
+    ]
+    silent = [key for key, value in own + methods if not inspect.getdoc(value)]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_print_what_they_show(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
