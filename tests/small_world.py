@@ -39,7 +39,7 @@ class AngleEmbeddings(Embeddings):
         return [self._vector(text) for text in texts]
 
     def _vector(self, text: str) -> list[float]:
-        kind, angle, plane = text.split()[:3]
+        kind, angle, plane = text.split()[:3] if text[:2] in ("p ", "q ") else ("p", "0", "0")
         radians = math.radians(float(angle) + (self.turn if kind == "q" else 0))
         vector = np.zeros(DIMENSIONS)
         vector[2 * int(plane) : 2 * int(plane) + 2] = math.cos(radians), math.sin(radians)

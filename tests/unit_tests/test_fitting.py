@@ -82,7 +82,7 @@ def reference_optimum(vectors: PairVectors, config: TrainingConfig) -> np.ndarra
 def test_the_linear_fit_turns_the_small_world_back(turned: PairVectors) -> None:
     start = LinearAdapter(DIMENSIONS, DIMENSIONS)
     adapter, history = fit_linear(turned, start, TrainingConfig(ridge=1e-3))
-    assert ndcg(turned, start) < 0.3
+    assert ndcg(turned, start) < 0.35
     assert ndcg(turned, adapter) == pytest.approx(1)
     assert history[-1]["loss"] < history[0]["loss"]
     assert (start.weight == np.eye(DIMENSIONS)).all()
