@@ -50,7 +50,7 @@ def read_json(path: str | Path) -> Any:
         ValueError: If the file holds no valid JSON; the message names the file.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
@@ -61,7 +61,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: If a line is not a JSON object; the message names the file and the line.
     """
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

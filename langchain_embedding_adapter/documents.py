@@ -50,10 +50,13 @@ def split_documents(
         chunk_overlap: Characters that neighbouring chunks share.
     """
     require_extra("langchain_text_splitters", "cli")
-    from langchain_text_splitters import MarkdownTextSplitter, RecursiveCharacterTextSplitter
+    from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
     plain = RecursiveCharacterTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
-    markdown = MarkdownTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    # MarkdownTextSplitter would take the pattern of a heading for literal text, and never cut at one.
+    markdown = RecursiveCharacterTextSplitter.from_language(
+        Language.MARKDOWN, chunk_size=chunk_size, chunk_overlap=chunk_overlap
+    )
     chunks: list[Document] = []
     for document in documents:
         source = str(document.metadata.get("source", ""))

@@ -66,7 +66,7 @@ class MetricRow:
     worse: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RetrievalReport:
     """Retrieval quality on a dataset, with the base embeddings and, where there is an adapter, with it.
 
@@ -142,6 +142,8 @@ class RetrievalReport:
 
     def __str__(self) -> str:
         return self.to_markdown()
+
+    __repr__ = __str__  # the table says more than the arrays behind it, at a prompt too
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -210,9 +210,13 @@ class _Job:
         if silent:
             logger.warning("%d answers held no question", silent)
         if not fields["queries"]:
-            example = next(iter(self.log.answers.values()))["answer"]
+            example = next(self.log.answers[key] for key in self.keys if key in self.log.answers)["answer"]
             raise ValueError(f"no answer held a question; the first one was: {example[:200]!r}")
         return QADataset(**fields)
+
+
+_ROW = ("key", "chunk", "document", "text", "questions", "answer")
+_ROW_START = b'{"key": "'
 
 
 class _AnswerLog:
@@ -232,9 +236,10 @@ class _AnswerLog:
                 continue
             try:
                 row = json.loads(line)
-                self.answers[row["key"]] = row
+                self.answers[row["key"]] = {name: row[name] for name in _ROW}
             except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines) and isinstance(error, ValueError):  # no newline: a write was cut off here
+                ours = line[: len(_ROW_START)] == _ROW_START[: len(line)]
+                if number == len(lines) and isinstance(error, ValueError) and ours:  # a write was cut off here
                     logger.warning("%s ends in half a line; that answer is asked for again", path)
                     write_atomically(path, b"".join(kept + b"\n" for kept in lines[:-1]))
                     return
@@ -246,7 +251,10 @@ class _AnswerLog:
     def open(self) -> None:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            whole = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
             self._file = self.path.open("a", encoding="utf-8")
+            if not whole:  # a write was cut off between an answer and its newline
+                self._file.write("\n")
 
     def append(self, row: dict[str, Any]) -> None:
         self.answers[row["key"]] = row

@@ -10,13 +10,20 @@ import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from pydoc_data.topics import topics
 
 from langchain_core.documents import Document
 
 from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.documents import split_documents
 from langchain_embedding_adapter.pairs import QADataset
+
+try:
+    from pydoc_data.topics import topics
+except ImportError as error:
+    raise ImportError(
+        "this Python comes without `pydoc_data`, which holds Python's language reference; "
+        "use one from python.org, or install your distribution's full standard library"
+    ) from error
 
 CHUNK_SIZE = 1000
 SMALLEST_TOPIC = 150

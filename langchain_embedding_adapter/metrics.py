@@ -44,9 +44,14 @@ def top_k(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     Returns:
         ``(queries, min(k, passages))``.
 
+    Raises:
+        ValueError: If ``k`` is below 1.
+
     >>> top_k(np.array([[0.1, 0.9, 0.5]]), 2)
     array([[1, 2]])
     """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
     passages = scores.shape[1]
     if k >= passages:
         return np.argsort(-scores, axis=1, kind="stable")

@@ -7,6 +7,7 @@ documents, grades); the dataset itself checks them. Nothing here knows the class
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ def write_fields(fields: Fields, path: str | Path, format: Format, split: str = 
     path = Path(path)
     if format == "beir":
         _write_beir(fields, path, split)
+    elif path.suffix == ".jsonl":
+        raise ValueError(f"{path}: .jsonl is for the answers of a generation; name a .json file or a folder")
     elif format == "llama_index":
         shared = {name: fields[name] for name in ("queries", "corpus", "relevant_docs")}
         write_json(path, {**shared, "mode": "text"})
@@ -65,23 +68,24 @@ def _read_json(path: Path) -> Fields:
             f"{path} holds no question–passage pairs: expected a JSON object with 'queries', 'corpus' and "
             f"'relevant_docs', and {', '.join(missing)} is missing"
         )
-    if content.get("version", JSON_VERSION) > JSON_VERSION:
+    version = content.get("version", JSON_VERSION)
+    if not isinstance(version, int) or version > JSON_VERSION:
         raise ValueError(f"{path} was written by a newer version of this package; upgrade it to read the file")
     return {name: content[name] for name in (*required, "documents", "grades") if name in content}
 
 
 def _read_answers(path: Path) -> Fields:
-    """The answers that ``generate_qa_pairs(path=…)`` keeps, one chunk a line."""
+    """The answers that ``generate_qa_pairs(path=…)`` keeps, one chunk a line; a chunk's last line counts."""
+    rows = list(read_jsonl(path))
+    missing = next((name for row in rows for name in ("chunk", "text", "questions") if name not in row), None)
+    if missing:
+        raise ValueError(
+            f"{path} is not a file of generated answers: a line has no {missing!r}. "
+            "BEIR's JSONL files are read as a folder: pass the folder that holds them"
+        )
     fields: Fields = {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}}
-    for row in read_jsonl(path):
-        try:
-            chunk, text, questions = row["chunk"], row["text"], row["questions"]
-        except KeyError as error:
-            raise ValueError(
-                f"{path} is not a file of generated answers: a line has no {error}. "
-                "BEIR's JSONL files are read as a folder: pass the folder that holds them"
-            ) from None
-        add_answer(fields, chunk, text, row.get("document"), questions)
+    for row in {row["chunk"]: row for row in rows}.values():
+        add_answer(fields, row["chunk"], row["text"], row.get("document"), row["questions"])
     return fields
 
 
@@ -106,25 +110,26 @@ def _read_beir(folder: Path, split: str | None) -> Fields:
     if split not in names:
         raise ValueError(f"{folder} has no split {split!r}; it holds {', '.join(names)}")
     grades = _read_qrels(folder / "qrels" / f"{split}.tsv")
-    corpus: dict[str, str] = {}
-    blank = 0
-    for row in read_jsonl(folder / "corpus.jsonl"):
-        text = f"{row.get('title') or ''} {row.get('text') or ''}".strip()
-        if text:
-            corpus[str(row["_id"])] = text
-        else:
-            blank += 1
-    if blank:
-        logger.info("left out %d blank passages of %s", blank, folder)
-    queries = {
-        str(row["_id"]): row["text"] for row in read_jsonl(folder / "queries.jsonl") if str(row["_id"]) in grades
-    }
+    passages = _read_texts(folder / "corpus.jsonl")
+    corpus = {key: text for key, text in passages.items() if text}
+    if len(corpus) < len(passages):
+        logger.info("left out %d blank passages of %s", len(passages) - len(corpus), folder)
     return {
-        "queries": queries,
+        "queries": {key: text for key, text in _read_texts(folder / "queries.jsonl").items() if key in grades},
         "corpus": corpus,
         "relevant_docs": {query: list(passages) for query, passages in grades.items()},
         "grades": {query: row for query, row in grades.items() if set(row.values()) != {1.0}},
     }
+
+
+def _read_texts(file: Path) -> dict[str, str]:
+    """The texts of a BEIR file by id, a title before its text."""
+    texts: dict[str, str] = {}
+    for number, row in enumerate(read_jsonl(file), start=1):
+        if "_id" not in row:
+            raise ValueError(f"{file}, record {number}, has no '_id'")
+        texts[str(row["_id"])] = f"{row.get('title') or ''} {row.get('text') or ''}".strip()
+    return texts
 
 
 def _read_qrels(file: Path) -> dict[str, dict[str, float]]:
@@ -132,7 +137,7 @@ def _read_qrels(file: Path) -> dict[str, dict[str, float]]:
     grades: dict[str, dict[str, float]] = {}
     with file.open(encoding="utf-8", newline="") as lines:
         for number, row in enumerate(csv.reader(lines, delimiter="\t"), start=1):
-            if number == 1 and row[-1:] == ["score"]:
+            if not row or (number == 1 and row[-1] == "score"):
                 continue
             try:
                 query, passage, score = row
@@ -145,12 +150,19 @@ def _read_qrels(file: Path) -> dict[str, dict[str, float]]:
 
 
 def _write_beir(fields: Fields, folder: Path, split: str) -> None:
+    """Write a BEIR folder; the passages and questions of other splits that are there already stay."""
+    others = any(file.stem != split for file in (folder / "qrels").glob("*.tsv"))
+    for name in ("corpus", "queries"):
+        file = folder / f"{name}.jsonl"
+        texts = {**(_read_texts(file) if others and file.is_file() else {}), **fields[name]}
+        title = {"title": ""} if name == "corpus" else {}
+        write_jsonl(file, [{"_id": key, **title, "text": text} for key, text in texts.items()])
     grades: Mapping[str, Mapping[str, float]] = fields["grades"]
-    rows = ["query-id\tcorpus-id\tscore"]
+    qrels = io.StringIO()
+    rows = csv.writer(qrels, delimiter="\t", lineterminator="\n")
+    rows.writerow(["query-id", "corpus-id", "score"])
     for query, passages in fields["relevant_docs"].items():
-        rows += [f"{query}\t{passage}\t{grades.get(query, {}).get(passage, 1):g}" for passage in passages]
-    write_jsonl(
-        folder / "corpus.jsonl", [{"_id": key, "title": "", "text": text} for key, text in fields["corpus"].items()]
-    )
-    write_jsonl(folder / "queries.jsonl", [{"_id": key, "text": text} for key, text in fields["queries"].items()])
-    write_atomically(folder / "qrels" / f"{split}.tsv", "\n".join(rows) + "\n")
+        for passage in passages:
+            grade = float(grades.get(query, {}).get(passage, 1))
+            rows.writerow([query, passage, int(grade) if grade.is_integer() else grade])
+    write_atomically(folder / "qrels" / f"{split}.tsv", qrels.getvalue())

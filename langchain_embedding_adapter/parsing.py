@@ -10,18 +10,24 @@ import json
 import re
 from typing import Any
 
+from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import BaseOutputParser
 
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+# An answer that was cut off leaves a thought open; some servers send only its end.
+_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(r".*</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"```[\w-]*\n(.*?)```", re.DOTALL)
+_JSON_START = re.compile(r"(?:^|[:.!]\s)\s*([\[{])", re.MULTILINE)
+_BOLD = r"(?:\*\*|__)?"
+_NUMBER = r"(?:[(（\[]?\d{1,3}\s*[.):\]、．）：](?!\d)|[-*•‣◦–—+](?=\s))"  # 1. (1) - *, and no 3.11
+_LABEL = r"(?:Q|Question|Query|Frage|Pregunta|问题|問題|質問)\s*(?:\d+\s*[:：.)\-]|[:：]|[.)\-]\s)"  # Q1: Question:
 _MARKER = re.compile(
-    r"^(?:[#>\s]*)(?:\*\*|__)?"  # heading, quotation, bold
-    r"(?:(?:Q|Question|Query|Frage|Pregunta)\s*\d*\s*[:.)\-]|\(?\d+\s*[.):\]]|[-*•–+]\s)"  # Q1: 1. (1) - *
-    r"(?:\*\*|__)?\s*",
+    rf"^[#>\s]*{_BOLD}(?:{_NUMBER}\s*{_BOLD}{_LABEL}|{_NUMBER}|{_LABEL}){_BOLD}\s*",
     re.IGNORECASE,
 )
 _ANSWER = re.compile(r"^\W*(?:A|Answer|Antwort|Respuesta)\s*\d*\s*:", re.IGNORECASE)
 _QUESTION_MARKS = ("?", "？", "؟", "¿")
+_AROUND = (*((sign, sign) for sign in ("**", "__", "*", "_", "`", '"', "'")), ("“", "”"), ("«", "»"), ("「", "」"))
 
 
 def parse_questions(text: str) -> list[str]:
@@ -36,7 +42,7 @@ def parse_questions(text: str) -> list[str]:
     >>> parse_questions('```json\n{"questions": ["What is a slice?"]}\n```')
     ['What is a slice?']
     """
-    text = _THINKING.sub("", text).strip()
+    text = _THOUGHT_END.sub("", _THINKING.sub("", text)).strip()
     found = _from_json(text)
     if found is None:
         found = _from_lines(text)
@@ -51,14 +57,16 @@ def questions_in(value: Any) -> list[str]:
     """
     if isinstance(value, str):
         return parse_questions(value)
+    if isinstance(value, BaseMessage):
+        return parse_questions(value.text)
     if isinstance(value, dict):
+        if "questions" in value:
+            return questions_in(value["questions"])
         listed = _listed(value)
         if listed is not None:
             return list(dict.fromkeys(filter(None, map(_bare, listed))))
     elif isinstance(value, (list, tuple)):
         return list(dict.fromkeys(filter(None, (_bare(_as_text(item)) for item in value))))
-    elif isinstance(getattr(value, "text", None), str):  # an AIMessage
-        return parse_questions(value.text)
     elif hasattr(value, "model_dump"):
         return questions_in(value.model_dump())
     raise TypeError(
@@ -88,19 +96,28 @@ def _from_json(text: str) -> list[str] | None:
     """The strings of a JSON answer; ``None`` where the answer holds no JSON of a shape we know."""
     fenced = _FENCE.search(text)
     body = fenced.group(1) if fenced else text
-    starts = [start for start in (body.find("["), body.find("{")) if start >= 0]
-    if not starts:
-        return None
-    try:
-        value, _ = json.JSONDecoder().raw_decode(body[min(starts) :])
-    except ValueError:
-        return None
-    return _listed(value)
+    found: list[str] = []
+    end = 0
+    for start in _JSON_START.finditer(body):
+        if start.start(1) < end:
+            continue
+        try:
+            value, stop = json.JSONDecoder().raw_decode(body, start.start(1))
+        except ValueError:
+            continue
+        if not body[stop:].partition("\n")[0].strip(" ,;\r"):  # else it is a part of a sentence
+            found += filter(None, _listed(value) or [])
+            end = stop
+    return found if found or body.strip() == "[]" else None
 
 
 def _listed(value: Any) -> list[str] | None:
     """A list of texts inside a decoded JSON value."""
     if isinstance(value, dict):
+        if isinstance(value.get("questions"), str):
+            return _from_lines(value["questions"])
+        if isinstance(value.get("question"), str):
+            return [value["question"]]
         lists = [item for item in value.values() if isinstance(item, list)]
         if not lists:
             return [text for text in value.values() if isinstance(text, str)] or None
@@ -112,6 +129,8 @@ def _listed(value: Any) -> list[str] | None:
 
 def _as_text(item: Any) -> str:
     """A list's item as text: itself, or the question it holds."""
+    if hasattr(item, "model_dump"):
+        item = item.model_dump()
     if isinstance(item, dict):
         for key in ("question", "query", "text"):
             if isinstance(item.get(key), str):
@@ -125,8 +144,9 @@ def _from_lines(text: str) -> list[str]:
     lines = [line.strip() for line in body.splitlines()]
     lines = [line for line in lines if line and not _ANSWER.match(line)]
     marked = [_MARKER.sub("", line) for line in lines if _MARKER.match(line)]
+    marked = [line for line in marked if line and not line.endswith(":")]
     if marked:
-        return [line for line in marked if not line.endswith(":")]
+        return marked
     asked = [line for line in lines if any(mark in line for mark in _QUESTION_MARKS)]
     return asked or [line for line in lines if not line.rstrip("*_ ").endswith(":")]
 
@@ -134,6 +154,18 @@ def _from_lines(text: str) -> list[str]:
 def _bare(question: str) -> str:
     """A question without the quotes and emphasis around it."""
     question = question.strip()
-    while len(question) > 1 and question[0] in "\"'*_`“«" and question[-1] in "\"'*_`”»":
-        question = question[1:-1].strip()
+    if question.count("**") % 2:  # opened before the marker: **1. What …?**
+        question = question.removesuffix("**").strip()
+    for left, right in _AROUND:
+        inner = question[len(left) : -len(right)]
+        if inner and question.startswith(left) and question.endswith(right) and not _closes(inner, right):
+            return _bare(inner)
     return question
+
+
+def _closes(inner: str, right: str) -> bool:
+    """Whether a sign closes inside the text it seems to surround: `a` or `b`."""
+    at = inner.find(right)
+    if at < 0:
+        return False
+    return at == 0 or not (inner[at - 1].isspace() or inner[at + len(right) :][:1].isalnum())

@@ -51,7 +51,7 @@ def save_folder(
     folder = Path(folder).absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; name a folder for the adapter")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not _is_saved_adapter(folder):
         raise FileExistsError(f"{folder} holds other files and no saved adapter; name a new or empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workplace:
@@ -66,7 +66,7 @@ def save_folder(
             folder.rename(old)
             try:
                 fresh.rename(folder)
-            except OSError:
+            except BaseException:
                 old.rename(folder)
                 raise
         else:
@@ -113,6 +113,15 @@ def push_folder(folder: str | Path, hub_id: str, *, private: bool = False) -> st
 
     hub.create_repo(hub_id, private=private, exist_ok=True)
     return str(hub.upload_folder(repo_id=hub_id, folder_path=str(folder), commit_message="Upload adapter"))
+
+
+def _is_saved_adapter(folder: Path) -> bool:
+    """Whether a folder was written here (models of other libraries have a ``config.json`` too)."""
+    try:
+        config = read_json(folder / CONFIG_FILE)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("format") == FORMAT
 
 
 def _find(folder_or_hub_id: str | Path) -> Path:

@@ -1,7 +1,7 @@
 """A small world where texts are angles, so that what training must find is known.
 
-A passage ``"p 30 0"`` lies at 30° in plane 0 of a space of several planes, a question ``"q 30 0"`` at the same angle turned by
-``TURN`` degrees: the base finds little, and the linear map that turns back finds everything.
+A passage ``"p 30 0"`` lies at 30° in plane 0 of a space of several planes, a question ``"q 30 0"`` at the same angle
+turned by ``TURN`` degrees: the base finds little, and the linear map that turns back finds everything.
 """
 
 from __future__ import annotations

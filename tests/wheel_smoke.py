@@ -1,4 +1,4 @@
-"""Uses the installed wheel with the core dependencies alone: save, load and serve an adapter; be told what is missing."""
+"""Uses the installed wheel with the core dependencies alone: save, load, serve; be told what is missing."""
 
 import importlib.util
 import sys

@@ -3,9 +3,10 @@
     python cookbook/benchmarks/lyft_uber.py [--data FOLDER] [--json]
 
 The two collections are LLM-written questions on two 10-K filings of 2021, published as ``data/train_dataset.json`` and
-``data/val_dataset.json`` in https://github.com/run-llama/finetune-embedding; save them in FOLDER as ``lyft_10k_2021.json``
-and ``uber_10k_2021.json``. WordLlama embeds them live; all-MiniLM-L6-v2 is looked up in ``NAME.all-MiniLM-L6-v2.npz`` (see
-stored.py), and left out where these files are missing. Nothing here is tuned to the test: every row is the default.
+``data/val_dataset.json`` in https://github.com/run-llama/finetune-embedding; save them in FOLDER as
+``lyft_10k_2021.json`` and ``uber_10k_2021.json``. WordLlama embeds them live; all-MiniLM-L6-v2 is looked up in
+``NAME.all-MiniLM-L6-v2.npz`` (see stored.py), and left out where these files are missing. Nothing here is tuned to the
+test: every row is the default.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def test_arrays_that_do_not_fit_are_refused(make) -> None:
     ],
 )
 def test_impossible_sizes_are_refused(make) -> None:
-    with pytest.raises(ValueError, match="must be a positive whole number|expected temperature"):
+    with pytest.raises(ValueError, match=r"must be a positive whole number|expected temperature"):
         make()
 
 

@@ -14,7 +14,7 @@ from langchain_embedding_adapter.evaluation import compare, randomisation_test
 from langchain_embedding_adapter.vectors import PairVectors
 from tests.small_world import DIMENSIONS, TURN, AngleEmbeddings
 
-# Base ranks passages by nearness to the question's angle plus 50°. Turned back, each question finds its own passage first.
+# The base ranks passages by nearness to the question's angle plus 50°. Turned back, each finds its own passage first.
 DATASET = QADataset(
     queries={"a": "q 0 0", "b": "q 60 0", "c": "q 200 0"},
     corpus={"p0": "p 0 0", "p60": "p 60 0", "p120": "p 120 0", "p200": "p 200 0"},

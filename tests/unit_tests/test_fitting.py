@@ -14,8 +14,8 @@ from langchain_embedding_adapter import (
     QADataset,
     TrainingConfig,
     TwoLayerAdapter,
+    fitting,
 )
-from langchain_embedding_adapter import fitting
 from langchain_embedding_adapter.evaluation import retrieval_scores
 from langchain_embedding_adapter.fitting import fit_by_descent, fit_linear, fit_memory
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset

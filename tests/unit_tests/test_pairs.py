@@ -1,241 +1,177 @@
-"""``QADataset``: what it refuses, how it splits, what it reads and writes."""
+"""A dataset is checked when it is made, and split so that nothing both teaches and examines."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_embedding_adapter import QADataset
+from tests.small_world import world
 
-QUERIES = {"q1": "how long", "q2": "which way"}
-CORPUS = {"p1": "687 days", "p2": "backwards", "p3": "unasked"}
-RELEVANT = {"q1": ["p1"], "q2": ["p2", "p1"]}
+FIELDS: dict[str, Any] = {
+    "queries": {"q1": "How long is a year on Mars?", "q2": "Which way does Venus turn?"},
+    "corpus": {"p1": "A Mars year lasts 687 days.", "p2": "Venus turns backwards.", "p3": "Pluto is small."},
+    "relevant_docs": {"q1": ["p1"], "q2": ["p2", "p3"]},
+}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"queries": {**QUERIES, "q2": "  "}}, "blank or missing text in `queries`: 'q2'"),
-        ({"corpus": {**CORPUS, "p3": None}}, "blank or missing text in `corpus`: 'p3'"),
-        ({"relevant_docs": {"q1": ["p1"]}}, "questions without a passage in `relevant_docs`: 'q2'"),
-        ({"relevant_docs": {**RELEVANT, "q2": []}}, "questions without a passage in `relevant_docs`: 'q2'"),
-        ({"relevant_docs": {**RELEVANT, "q2": "p1"}}, "takes a list of passage ids, got one string for 'q2'"),
-        ({"relevant_docs": {**RELEVANT, "q9": ["p1"]}}, "names questions that are not in `queries`: 'q9'"),
-        ({"relevant_docs": {**RELEVANT, "q2": ["p7"]}}, "names passages that are not in `corpus`: 'p7'"),
-        ({"grades": {"q1": {"p1": 0}}}, "`grades` must be above 0 and belong to pairs"),
-        ({"grades": {"q1": {"p2": 1}}}, "`grades` must be above 0 and belong to pairs"),
+        ({"relevant_docs": {"q1": ["p1"], "q2": ["p9"]}}, r"not in `corpus`: 'p9'"),
+        ({"queries": {"q1": " \n", "q2": "?"}}, r"blank or missing text in `queries`: 'q1'; leave"),
+        ({"queries": {"q1": None, "q2": "?"}}, r"blank or missing text in `queries`: 'q1'"),
+        ({"corpus": {**FIELDS["corpus"], "p4": ""}}, r"blank or missing text in `corpus`: 'p4'"),
+        ({"relevant_docs": {"q1": ["p1"]}}, r"without a passage in `relevant_docs`: 'q2'"),
+        ({"relevant_docs": {"q1": ["p1"], "q2": []}}, r"without a passage in `relevant_docs`: 'q2'"),
+        ({"relevant_docs": {**FIELDS["relevant_docs"], "q9": ["p1"]}}, r"questions that are not in `queries`: 'q9'"),
+        ({"relevant_docs": {"q1": ["p1"], "q2": "p2"}}, r"takes a list of passage ids, got one string for 'q2'"),
+        ({"grades": {"q1": {"p1": 0}}}, r"above 0 and belong to pairs.*'q1 → p1'"),
+        ({"grades": {"q1": {"p1": -1.0}}}, r"'q1 → p1'"),
+        ({"grades": {"q1": {"p1": float("nan")}}}, r"'q1 → p1'"),
+        ({"grades": {"q1": {"p2": 1.0}}}, r"'q1 → p2'"),
+        ({"grades": {"q9": {"p1": 1.0}}}, r"'q9 → p1'"),
+        ({"queries": dict.fromkeys("abcde", "")}, r"'a', 'b', 'c' and 2 more"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(change: dict, message: str) -> None:
+def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        QADataset(**{"queries": QUERIES, "corpus": CORPUS, "relevant_docs": RELEVANT, **change})
+        QADataset(**{**FIELDS, **change})
 
 
-def test_of_many_faults_a_few_are_named() -> None:
-    with pytest.raises(ValueError, match="'q0', 'q1', 'q2' and 7 more"):
-        QADataset({f"q{n}": "" for n in range(10)}, CORPUS, {f"q{n}": ["p1"] for n in range(10)})
+def test_sizes_and_grades() -> None:
+    dataset = QADataset(**FIELDS, documents={"p1": "mars.md"}, grades={"q2": {"p2": 3.0}})
+    assert len(dataset) == 2
+    assert dataset.passages_asked_about() == {"p1", "p2", "p3"}
+    assert [dataset.grade("q2", passage) for passage in ("p1", "p2", "p3")] == [0, 3, 1]
+    assert (dataset.document("p1"), dataset.document("p2")) == ("mars.md", "p2")
 
 
-def test_grades_default_to_one() -> None:
-    dataset = QADataset(QUERIES, CORPUS, RELEVANT, grades={"q2": {"p1": 3.0}})
-    assert [dataset.grade("q2", passage) for passage in CORPUS] == [3.0, 1.0, 0.0]
+@pytest.mark.parametrize(
+    ("queries", "passages", "printed"),
+    [(1, 1, "1 question about 1 of 1 passage"), (2, 3, "2 questions about 1 of 3 passages")],
+)
+def test_printed(queries: int, passages: int, printed: str) -> None:
+    ids = [f"q{n}" for n in range(queries)]
+    corpus = {f"p{n}": "text" for n in range(passages)}
+    assert str(QADataset(dict.fromkeys(ids, "?"), corpus, {key: ["p0"] for key in ids})) == printed
 
 
-def library(documents: int = 10, passages: int = 4, questions: int = 3) -> QADataset:
-    queries, corpus, relevant, sources = {}, {}, {}, {}
-    for document in range(documents):
-        for passage in range(passages):
-            key = f"{document}.{passage}"
-            corpus[key], sources[key] = f"text {key}", f"book {document}"
-            for question in range(questions):
-                queries[f"{key}?{question}"] = f"question {key} {question}"
-                relevant[f"{key}?{question}"] = [key]
-    return QADataset(queries, corpus, relevant, sources)
-
-
-def books(dataset: QADataset) -> set[str]:
-    return {dataset.document(passage) for passage in dataset.passages_asked_about()}
-
-
-@pytest.mark.parametrize("sizes", [(0.2,), (0.3, 0.2), (0.5, 0.4)])
-@pytest.mark.parametrize("seed", [0, 7])
-def test_no_document_is_in_two_parts(sizes: tuple[float, ...], seed: int) -> None:
-    dataset = library()
-    parts = dataset.split(*sizes, seed=seed)
-    assert len(parts) == len(sizes) + 1
-    assert sorted(query for part in parts for query in part.queries) == sorted(dataset.queries)
-    assert sum(len(books(part)) for part in parts) == len(books(dataset))
-    assert all(part.corpus == dataset.corpus for part in parts)
-    assert len(parts[-1]) / len(dataset) == pytest.approx(sizes[0], abs=0.06)
-    if len(sizes) == 2:
-        assert len(parts[1]) / len(dataset) == pytest.approx(sizes[1], abs=0.06)
-
-
-def test_a_seed_says_which_and_another_says_otherwise() -> None:
-    assert library().split(seed=3) == library().split(seed=3)
-    assert library().split(seed=3) != library().split(seed=4)
-
-
-def test_documents_that_share_a_question_or_a_text_stay_together() -> None:
-    dataset = library()
-    joined = QADataset(
-        {**dataset.queries, "both": "about two books"},
-        {**dataset.corpus, "0.0": "the same words", "5.0": "the same words"},
-        {**dataset.relevant_docs, "both": ["1.0", "2.0"]},
-        dataset.documents,
+def test_a_subset_keeps_the_order_the_corpus_and_what_belongs() -> None:
+    dataset = QADataset(
+        {**FIELDS["queries"], "q3": "?"},
+        FIELDS["corpus"],
+        {**FIELDS["relevant_docs"], "q3": ["p3"]},
+        documents={"p1": "mars.md"},
+        grades={"q1": {"p1": 2.0}, "q2": {"p2": 3.0}},
     )
-    for seed in range(10):
-        for part in joined.split(0.4, 0.2, seed=seed):
-            assert ("book 0" in books(part)) == ("book 5" in books(part))
-            assert ("book 1" in books(part)) == ("book 2" in books(part))
+    part = dataset.subset({"q3", "q2"})
+    assert list(part.queries) == ["q2", "q3"]
+    assert part.relevant_docs == {"q2": ["p2", "p3"], "q3": ["p3"]}
+    assert part.grades == {"q2": {"p2": 3.0}}
+    assert (part.corpus, part.documents) == (dataset.corpus, dataset.documents)
+    with pytest.raises(KeyError, match="not questions of this dataset: 'q9'"):
+        dataset.subset(["q1", "q9"])
 
 
-def test_one_document_can_be_split_by_passage() -> None:
-    single = library(documents=1, passages=10)
-    with pytest.raises(ValueError, match=r"about 1 document that shares no question .* split with by='passage'"):
-        single.split()
-    train, test = single.split(by="passage")
-    assert not train.passages_asked_about() & test.passages_asked_about()
-    assert len(test) == 6
+def mixed() -> QADataset:
+    """Sixty documents of two passages; some share a text, some a question."""
+    corpus, documents, queries, relevant = {}, {}, {}, {}
+    for number in range(60):
+        for half in "ab":
+            passage = f"p{number}{half}"
+            corpus[passage] = "boilerplate" if passage in ("p3a", "p30b", "p59a") else f"passage {passage}"
+            documents[passage] = f"document {number}"
+            queries[f"q{number}{half}"] = f"question {number}{half}"
+            relevant[f"q{number}{half}"] = [passage]
+    relevant["q10a"] += ["p20a", "p40b"]
+    return QADataset(queries, corpus, relevant, documents)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"test_size": 0}, "expected test_size above 0"),
-        ({"test_size": 1.0}, "their sum below 1"),
-        ({"test_size": 0.6, "validation_size": 0.4}, "their sum below 1"),
-        ({"test_size": 0.2, "validation_size": -0.1}, "validation_size 0 or above"),
-        ({"by": "chapter"}, "expected by='document' or by='passage', got 'chapter'"),
-    ],
-)
-def test_impossible_splits_are_refused(arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        library().split(**arguments)
-
-
-def test_every_part_gets_something_however_uneven_the_documents() -> None:
-    uneven = library(documents=3)
-    sources = {passage: ("big" if passage[0] != "2" else "small") for passage in uneven.corpus}
-    parts = QADataset(uneven.queries, uneven.corpus, uneven.relevant_docs, sources).split(0.01)
-    assert [len(part) > 0 for part in parts] == [True, True]
-
-
-def test_a_subset_of_strangers_is_refused() -> None:
-    with pytest.raises(KeyError, match="not questions of this dataset: 'nobody'"):
-        library().subset(["nobody"])
-
-
-RICH = QADataset(QUERIES, CORPUS, RELEVANT, {"p1": "book"}, {"q2": {"p1": 2.0}})
-
-
-def test_our_json_keeps_everything(tmp_path: Path) -> None:
-    RICH.save(tmp_path / "pairs.json")
-    assert QADataset.load(tmp_path / "pairs.json") == RICH
-
-
-def test_llamaindex_json_is_written_and_read(tmp_path: Path) -> None:
-    RICH.save(tmp_path / "pairs.json", format="llama_index")
-    content = json.loads((tmp_path / "pairs.json").read_text())
-    assert content == {"queries": QUERIES, "corpus": CORPUS, "relevant_docs": RELEVANT, "mode": "text"}
-    assert QADataset.load(tmp_path / "pairs.json") == QADataset(QUERIES, CORPUS, RELEVANT)
-
-
-def test_a_beir_folder_is_written_and_read(tmp_path: Path) -> None:
-    RICH.save(tmp_path / "beir")
-    assert (tmp_path / "beir" / "qrels" / "test.tsv").read_text().splitlines() == [
-        "query-id\tcorpus-id\tscore",
-        "q1\tp1\t1",
-        "q2\tp2\t1",
-        "q2\tp1\t2",
-    ]
-    loaded = QADataset.load(tmp_path / "beir")
-    assert (loaded.queries, loaded.corpus, loaded.relevant_docs) == (QUERIES, CORPUS, RELEVANT)
-    assert loaded.grade("q2", "p1") == 2
-
-
-def test_a_real_beir_folder_has_titles_zero_grades_blanks_and_splits(tmp_path: Path) -> None:
-    (tmp_path / "qrels").mkdir()
-    documents = [{"_id": "d1", "title": "Mars", "text": "687 days"}, {"_id": "d2", "title": "", "text": " "}]
-    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
-    (tmp_path / "queries.jsonl").write_text('{"_id": "a", "text": "long?"}\n\n{"_id": "b", "text": "other?"}\n')
-    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na\td1\t1\nb\td1\t0\n")
-    loaded = QADataset.load(tmp_path)
-    assert (loaded.queries, loaded.corpus) == ({"a": "long?"}, {"d1": "Mars 687 days"})
-    (tmp_path / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nb\td1\t1\n")
-    with pytest.raises(ValueError, match="holds the splits dev, test; say which one"):
-        QADataset.load(tmp_path)
-    assert list(QADataset.load(tmp_path, split="dev").queries) == ["b"]
-    with pytest.raises(ValueError, match="has no split 'train'; it holds dev, test"):
-        QADataset.load(tmp_path, split="train")
-    (tmp_path / "qrels" / "dev.tsv").write_text("b d1 1\n")
-    with pytest.raises(ValueError, match=r"dev.tsv, line 1: expected question, passage and score"):
-        QADataset.load(tmp_path, split="dev")
-
-
-def test_generated_answers_are_read(tmp_path: Path) -> None:
-    row = {
-        "key": "k",
-        "chunk": "c1",
-        "text": "687 days",
-        "document": "book",
-        "questions": ["long?", "days?"],
-        "answer": "",
+def seen(part: QADataset) -> dict[str, set[str]]:
+    """What a part shows of questions, passages, documents and texts."""
+    passages = part.passages_asked_about()
+    return {
+        "questions": set(part.queries),
+        "passages": passages,
+        "documents": {part.document(passage) for passage in passages},
+        "texts": {part.corpus[passage] for passage in passages},
     }
-    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
-    loaded = QADataset.load(tmp_path / "pairs.jsonl")
-    assert loaded.relevant_docs == {"c1-q1": ["c1"], "c1-q2": ["c1"]}
-    assert loaded.document("c1") == "book"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("validation_size", [0, 0.25])
+@pytest.mark.parametrize("by", ["document", "passage"])
+def test_no_part_knows_what_another_part_holds(by: Any, validation_size: float, seed: int) -> None:
+    dataset = mixed()
+    parts = dataset.split(0.2, validation_size, seed=seed, by=by)
+    assert len(parts) == (3 if validation_size else 2)
+    for number, one in enumerate(parts):
+        for other in parts[number + 1 :]:
+            for kind in {"questions", "passages", "texts"} | ({"documents"} if by == "document" else set()):
+                assert not seen(one)[kind] & seen(other)[kind], kind
+    assert sorted(query for part in parts for query in part.queries) == sorted(dataset.queries)
+    assert all(part.relevant_docs[query] == dataset.relevant_docs[query] for part in parts for query in part.queries)
+    assert all(part.corpus == dataset.corpus and part.documents == dataset.documents for part in parts)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("broken.json", "{", "broken.json is not valid JSON"),
-        ("list.json", "[1]", "holds no question–passage pairs: .* queries, corpus, relevant_docs is missing"),
-        ("part.json", '{"queries": {}, "corpus": {}}', "relevant_docs is missing"),
-        ("new.json", '{"queries": {}, "corpus": {}, "relevant_docs": {}, "version": 99}', "newer version"),
-        (
-            "bad.json",
-            '{"queries": {"q": ""}, "corpus": {}, "relevant_docs": {"q": ["p"]}}',
-            "bad.json: blank or missing",
-        ),
-        ("odd.json", '{"queries": [], "corpus": {}, "relevant_docs": {}}', "odd.json: "),
-        ("rows.jsonl", '{"_id": "d1", "text": "x"}\n', "pass the folder that holds them"),
-        ("rows.jsonl", "[1]\n", "line 1: expected a JSON object, got list"),
-        ("rows.jsonl", "{\n", "line 1, is not valid JSON"),
-    ],
+    ("sizes", "shares"), [((0.2,), (0.8, 0.2)), ((0.5,), (0.5, 0.5)), ((0.2, 0.3), (0.5, 0.3, 0.2))]
 )
-def test_files_of_another_kind_are_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=message):
-        QADataset.load(tmp_path / name)
+def test_shares_are_met_as_nearly_as_documents_allow(sizes: tuple[float, ...], shares: tuple[float, ...]) -> None:
+    parts = mixed().split(*sizes)
+    assert [len(part) / 120 for part in parts] == pytest.approx(shares, abs=0.05)
 
 
-def test_other_paths_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        QADataset.load(tmp_path / "nothing.json")
-    with pytest.raises(ValueError, match="is not a BEIR folder: expected"):
-        QADataset.load(tmp_path)
-    RICH.save(tmp_path / "pairs.json")
-    with pytest.raises(ValueError, match="`split` names a file of a BEIR folder"):
-        QADataset.load(tmp_path / "pairs.json", split="test")
-    with pytest.raises(ValueError, match="unknown format 'csv'"):
-        RICH.save(tmp_path / "pairs.csv", format="csv")
+def test_a_seed_decides_and_another_decides_otherwise() -> None:
+    dataset = world()
+    tests = [tuple(dataset.split(seed=seed)[1].queries) for seed in (0, 0, 1, 2)]
+    assert tests[0] == tests[1]
+    assert len(set(tests)) == 3
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+def test_by_passage_one_document_can_be_split() -> None:
+    single = QADataset(
+        {f"q{n}": "?" for n in range(10)},
+        {f"p{n}": f"text {n}" for n in range(10)},
+        {f"q{n}": [f"p{n}"] for n in range(10)},
+        {f"p{n}": "the book" for n in range(10)},
+    )
+    assert [len(part) for part in single.split(0.3, by="passage")] == [7, 3]
+    with pytest.raises(ValueError, match=r"about 1 document that shares no question.*split with by='passage'"):
+        single.split(0.3)
 
-    RICH.save(tmp_path / "pairs.json")
 
-    def full(*_: object) -> None:
-        raise OSError("no space left")
+def test_each_part_has_something_even_where_documents_are_few_and_uneven() -> None:
+    owner = {f"q{n}": "p0" if n < 8 else f"p{n - 7}" for n in range(10)}  # 8, 1 and 1 questions
+    dataset = QADataset(
+        dict.fromkeys(owner, "?"),
+        {f"p{n}": f"text {n}" for n in range(3)},
+        {query: [passage] for query, passage in owner.items()},
+    )
+    for seed in range(6):
+        assert all(len(part) > 0 for part in dataset.split(0.3, 0.3, seed=seed))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        library().save(tmp_path / "pairs.json")
-    assert QADataset.load(tmp_path / "pairs.json") == RICH
-    assert [file.name for file in tmp_path.iterdir()] == ["pairs.json"]
+
+@pytest.mark.parametrize(
+    "sizes", [(0.0,), (1.0,), (-0.2,), (0.5, 0.5), (0.2, -0.1), (0.0, 0.2)], ids=lambda sizes: "+".join(map(str, sizes))
+)
+def test_shares_that_leave_nothing_are_refused(sizes: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected test_size above 0"):
+        mixed().split(*sizes)
+
+
+def test_fewer_separate_documents_than_parts() -> None:
+    two = QADataset({"q1": "?", "q2": "?"}, {"p1": "one", "p2": "two"}, {"q1": ["p1"], "q2": ["p2"]})
+    assert [len(part) for part in two.split(0.5)] == [1, 1]
+    with pytest.raises(ValueError, match="cannot split into 3 parts: the 2 questions are about 2 documents"):
+        two.split(0.3, 0.3)
+    joined = QADataset(two.queries, two.corpus, {"q1": ["p1", "p2"], "q2": ["p2"]})
+    with pytest.raises(ValueError, match=r"about 1 passage that shares no question with another$"):
+        joined.split(0.5, by="passage")
+
+
+def test_split_by_something_else() -> None:
+    with pytest.raises(ValueError, match="got 'sentence'"):
+        mixed().split(by="sentence")  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ class Client(Counting):
 @pytest.mark.parametrize(("embeddings", "several"), [(Counting(), False), (Client(), True)], ids=["local", "service"])
 def test_only_services_are_asked_several_questions_at_once(embeddings: Counting, several: bool) -> None:
     queries = {f"q{angle}": f"q {angle} 0" for angle in range(40)}
-    vectors = embed_dataset(embeddings, QADataset(queries, {"p": "p 1 0"}, dict.fromkeys(queries, ["p"])))
+    vectors = embed_dataset(embeddings, QADataset(queries, {"p": "p 1 0"}, {query: ["p"] for query in queries}))
     assert (embeddings.most > 1) is several
     assert vectors.queries[7] == pytest.approx(embeddings._vector("q 7 0"), abs=1e-6)
 

@@ -1,0 +1,240 @@
+"""The command: stages that are kept, data apart from talk, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from langchain_embedding_adapter import cli, demo
+from tests.small_world import AngleEmbeddings, AngleWriter, world
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def llm(monkeypatch: pytest.MonkeyPatch) -> AngleWriter:
+    writer = AngleWriter()
+    monkeypatch.setattr(cli, "load_chat_model", lambda name: writer)
+    return writer
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> AngleEmbeddings:
+    embeddings = AngleEmbeddings()
+    monkeypatch.setattr(cli, "load_embeddings", lambda name: embeddings)
+    return embeddings
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    (tmp_path / "shelf").mkdir()
+    for key, text in world().corpus.items():
+        (tmp_path / "shelf" / f"{key}.txt").write_text(text)
+    return tmp_path / "shelf"
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    world().save(tmp_path / "given.json")
+    return tmp_path / "given.json"
+
+
+def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, shelf: Path) -> None:
+    made = command("pairs", "run", shelf, "--llm", "some:model")
+    assert made == (0, "120 questions about 120 of 120 passages, in run/pairs.json\n", "")
+    trained = command("train", "run", "--embeddings", "some:embeddings")
+    assert trained.code == 0
+    assert "The adapter beats the base" in trained.out
+    report = command("evaluate", "run")
+    assert "| nDCG@10 " in report.out
+    hits = command("ask", "run", "q 24 2", "-k", 3)
+    assert hits.out.splitlines()[0].split() == ["|", "rank", "|", "base", "|", "adapted", "|"]
+    assert len(hits.out.splitlines()) == 5
+    told = command("info", "run")
+    assert "linear adapter, 8 → 8 dimensions, 64 parameters" in told.out
+    assert "base model: AngleEmbeddings" in told.out
+    assert sorted(file.name for file in Path("run").iterdir()) == [
+        "adapter",
+        "answers.jsonl",
+        "chunks.jsonl",
+        "pairs.json",
+        "report.json",
+        "report.md",
+        "run.json",
+        "split.json",
+        "vectors.sqlite",
+        "verdict.json",
+    ]
+    assert base.documents.count("p 24 2") == 1
+
+
+def test_the_adapter_finds_what_the_base_did_not(command, base: AngleEmbeddings, pairs: Path) -> None:
+    command("train", "run", "--pairs", pairs)
+    found = json.loads(command("ask", "run", "q 24 2", "--json").out)
+    assert found["question"] == "q 24 2"
+    assert found["base"][0]["text"] != "p 24 2"
+    assert found["adapted"][0]["text"] == "p 24 2"
+    assert [hit["rank"] for hit in found["adapted"]] == [1, 2, 3, 4, 5]
+
+
+def test_stages_that_are_there_are_kept(command, llm: AngleWriter, base: AngleEmbeddings, shelf: Path) -> None:
+    first = command("pairs", "run", shelf, "--llm", "some:model")
+    again = command("pairs", "run", shelf, "--llm", "some:model", "--max-concurrency", 2)
+    assert again.out == first.out
+    assert again.err == "kept: run/pairs.json\n"
+    assert llm.calls == 120
+    verdict = command("train", "run").out
+    base.queries.clear()
+    assert command("train", "run").out == verdict
+    assert base.queries == []
+
+
+def test_stages_made_with_other_settings_are_refused_or_forced(command, llm, base, shelf: Path) -> None:
+    command("pairs", "run", shelf, "--llm", "some:model")
+    refused = command("pairs", "run", shelf, "--llm", "some:model", "--chunk-size", 99)
+    assert refused.code == 1
+    assert refused.err.startswith("error: the stage `pairs` of run was made with other settings (chunk_size 800 → 99)")
+    assert command("pairs", "run", shelf, "--llm", "some:model", "--chunk-size", 99, "--force").code == 0
+    assert llm.calls == 120  # the answers still fit
+    command("train", "run")
+    assert "seed 0 → 1" in command("train", "run", "--seed", 1).err
+    assert command("train", "run", "--seed", 1, "--force").code == 0
+
+
+def test_new_pairs_ask_for_new_training(command, base, pairs: Path) -> None:
+    command("train", "run", "--pairs", pairs)
+    world(step=30).save(pairs)
+    command("train", "run", "--pairs", pairs, "--force")
+    assert "about 48 of" in str(cli._run(Path("run")).dataset)
+
+
+def test_one_object_and_nothing_else_with_json(command, base, pairs: Path) -> None:
+    trained = json.loads(command("train", "run", "--pairs", pairs, "--json").out)
+    assert trained["improved"] is True
+    assert json.loads(command("evaluate", "run", "--json").out)["questions"] == 25
+    assert json.loads(command("info", "run", "--json").out)["adapter"]["kind"] == "linear"
+
+
+def test_an_adapter_can_be_examined_without_a_run(command, base, pairs: Path) -> None:
+    command("train", "run", "--pairs", pairs)
+    alone = command("evaluate", "--adapter", "run/adapter", "--pairs", pairs)
+    assert alone.out.startswith("120 questions, 120 passages")
+
+
+def test_an_own_prompt_is_read_from_a_file(command, llm: AngleWriter, shelf: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Frage zu:\n{passage}")
+    assert command("pairs", "run", shelf, "--llm", "some:model", "--prompt", "prompt.txt").code == 0
+    assert "Frage zu" in cli._run(Path("run")).settings["pairs"]["prompt"]
+
+
+def test_one_document_is_split_by_passage(command, base, tmp_path: Path) -> None:
+    dataset = world()
+    dataset.documents.update(dict.fromkeys(dataset.corpus, "book"))
+    dataset.save(tmp_path / "book.json")
+    trained = command("train", "run", "--pairs", "book.json")
+    assert trained.code == 0
+    assert "the test asks about other passages of it" in trained.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "run"], 1, "error: run has no pairs yet; make them with `embedding-adapter pairs`"),
+        (["evaluate", "run"], 1, "error: run has no adapter yet; train one with"),
+        (["ask", "run", "why?"], 1, "error: run has no pairs yet"),
+        (["info", "run"], 1, "error: there is no folder run"),
+        (["train", "run", "--pairs", "nothing.json"], 1, "No such file"),
+        (["evaluate"], 2, "name either a run, or --adapter and --pairs"),
+        (["evaluate", "run", "--adapter", "x"], 2, "name either a run"),
+        (["trains"], 2, "No such command 'trains'"),
+        (["ask", "run"], 2, "question"),
+        (["train", "run", "--seed", "x"], 2, "--seed"),
+        (["pairs", "run", "nothing/", "--llm", "some:model"], 1, "error: there is no file or folder nothing"),
+        (["pairs", "run", "x.txt"], 2, "--llm"),
+    ],
+)
+def test_errors_are_one_line(command, llm, base, arguments: list[str], code: int, message: str) -> None:
+    outcome = command(*arguments)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_an_unexpected_error_is_one_line_too(command, base, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StrangeError(Exception):
+        pass
+
+    def fail(name: str) -> None:
+        raise StrangeError("quota\nexceeded")
+
+    monkeypatch.setattr(cli, "load_embeddings", fail)
+    assert command("train", "run", "--pairs", pairs) == (1, "", "error: StrangeError: quota exceeded\n")
+
+
+def test_ctrl_c_is_130(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    assert command("train", "run").code == 130
+
+
+def test_quiet_keeps_talk_away(command, base, pairs: Path) -> None:
+    command("train", "run", "--pairs", pairs)
+    assert command("--quiet", "train", "run").err == ""
+
+
+def test_demo(command, base, llm, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple] = []
+
+    class Result:
+        def to_dict(self) -> dict[str, int]:
+            return {"passages": 3}
+
+        def __str__(self) -> str:
+            return "a table"
+
+    monkeypatch.setattr(demo, "run_demo", lambda folder, embeddings, llm: (seen.append((folder, llm)), Result())[1])
+    assert command("demo").out == "a table\n"
+    assert json.loads(command("demo", "--json", "--llm", "some:model", "--folder", "there").out) == {"passages": 3}
+    assert seen == [(Path("demo-run"), None), (Path("there"), llm)]
+
+
+@pytest.mark.parametrize("name", ["pairs", "train", "evaluate", "ask", "info", "demo"])
+def test_every_command_has_help_with_an_example(command, name: str) -> None:
+    told = command(name, "--help")
+    assert told.code == 0
+    assert f"embedding-adapter {name}" in told.out
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "langchain_embedding_adapter.cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == cli.__version__

@@ -1,0 +1,264 @@
+"""Questions through a chain: every part replaceable, answers kept as they come, nothing asked twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.documents import Document
+from langchain_core.language_models import SimpleChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
+from langchain_core.runnables import RunnableLambda
+
+from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_qa_pairs
+from langchain_embedding_adapter.generation import DEFAULT_PROMPT
+
+LOCK = threading.Lock()
+DOCUMENTS = [Document(f"fact {n}", metadata={"source": f"book {n // 3}"}) for n in range(9)]
+
+
+class Writer(SimpleChatModel):
+    """Asks two questions about the fact in the prompt; slower for the first ones, so that they finish last."""
+
+    prompts: list[str] = []
+    fail: set[str] = set()
+    answer: str = "Sure:\n1. what is {fact}?\n2. why {fact}?\n3. who {fact}?"
+    delay: float = 0.0
+    load: dict[str, int] = {"now": 0, "most": 0}
+
+    def _call(self, messages: list[BaseMessage], *_: Any, **__: Any) -> str:
+        prompt = str(messages[-1].content)
+        fact = next(word for word in prompt.replace("\n", " ").split("fact ")[1].split())
+        with LOCK:
+            self.prompts.append(prompt)
+            self.load["now"] += 1
+            self.load["most"] = max(self.load["most"], self.load["now"])
+        time.sleep(self.delay * (10 - int(fact)))
+        with LOCK:
+            self.load["now"] -= 1
+        if fact in self.fail:
+            raise ConnectionError(f"no answer about {fact}")
+        return self.answer.format(fact=f"fact {fact}")
+
+    @property
+    def _llm_type(self) -> str:
+        return "writer"
+
+
+@pytest.fixture
+def llm() -> Writer:
+    return Writer(prompts=[], load={"now": 0, "most": 0})
+
+
+def texts(dataset: QADataset) -> list[str]:
+    return list(dataset.queries.values())
+
+
+EXPECTED = [f"{word} fact {n}?" for n in range(9) for word in ("what is", "why")]
+
+
+def test_pairs_are_in_the_order_of_the_documents_whoever_finishes_first(llm: Writer) -> None:
+    llm.delay = 0.002
+    dataset = generate_qa_pairs(DOCUMENTS, llm)
+    assert texts(dataset) == EXPECTED
+    assert list(dataset.corpus.values()) == [document.page_content for document in DOCUMENTS]
+    assert set(dataset.documents.values()) == {"book 0", "book 1", "book 2"}
+
+
+async def test_the_asynchronous_way_gives_the_same(llm: Writer) -> None:
+    assert await agenerate_qa_pairs(DOCUMENTS, llm) == generate_qa_pairs(DOCUMENTS, llm)
+
+
+async def test_the_synchronous_way_works_inside_a_running_loop(llm: Writer) -> None:
+    assert texts(generate_qa_pairs(DOCUMENTS, llm)) == EXPECTED
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_no_more_calls_at_a_time_than_allowed(llm: Writer, limit: int) -> None:
+    llm.delay = 0.001
+    generate_qa_pairs(DOCUMENTS, llm, max_concurrency=limit)
+    assert llm.load["most"] == limit
+    await agenerate_qa_pairs(DOCUMENTS, llm, max_concurrency=limit)
+    assert llm.load["most"] == limit
+
+
+def test_the_prompt_carries_passage_and_number(llm: Writer) -> None:
+    generate_qa_pairs(DOCUMENTS[:1], llm, questions_per_chunk=1)
+    assert "fact 0" in llm.prompts[0]
+    assert "Write 1 different questions" in llm.prompts[0]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Ask about: {passage}",
+        PromptTemplate.from_template("Ask about: {passage}"),
+        ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "Ask about: {passage}")]),
+    ],
+    ids=["text", "template", "chat template"],
+)
+def test_another_prompt(llm: Writer, prompt: Any) -> None:
+    assert texts(generate_qa_pairs(DOCUMENTS, llm, prompt=prompt)) == EXPECTED
+    assert "Ask about: fact 0" in llm.prompts
+
+
+@pytest.mark.parametrize("prompt", ["Ask something", "{passage} in {language}"])
+def test_a_prompt_with_other_variables_is_refused(llm: Writer, prompt: str) -> None:
+    with pytest.raises(ValueError, match=r"a prompt with the variables \{passage\} and \{questions_per_chunk\}, got"):
+        generate_qa_pairs(DOCUMENTS, llm, prompt=prompt)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda llm: llm.with_retry(stop_after_attempt=2),
+        lambda llm: llm.bind(stop=["\n\n"]),
+        lambda llm: llm.with_fallbacks([llm]),
+        lambda llm: llm.with_config(tags=["cheap"]),
+    ],
+    ids=["retry", "bound", "fallbacks", "config"],
+)
+def test_a_model_in_a_wrapper(llm: Writer, wrap: Any) -> None:
+    assert texts(generate_qa_pairs(DOCUMENTS, wrap(llm))) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "output",
+    [["what?", "why?"], {"questions": ["what?", "why?"]}, "1. what?\n2. why?", AIMessage("- what?\n- why?")],
+    ids=lambda output: type(output).__name__,
+)
+def test_a_whole_chain(output: Any) -> None:
+    seen: list[dict[str, Any]] = []
+    chain = RunnableLambda(lambda given: (seen.append(given), output)[1])
+    dataset = generate_qa_pairs(DOCUMENTS[:1], chain=chain)
+    assert texts(dataset) == ["what?", "why?"]
+    assert seen == [{"passage": "fact 0", "questions_per_chunk": 2}]
+
+
+def test_callbacks_and_tags_reach_the_model(llm: Writer) -> None:
+    class Recorder(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.tags: list[list[str] | None] = []
+
+        def on_chat_model_start(self, *_: Any, tags: list[str] | None = None, **__: Any) -> None:
+            self.tags.append(tags)
+
+    recorder = Recorder()
+    generate_qa_pairs(DOCUMENTS, llm, config={"callbacks": [recorder], "tags": ["nightly"]})
+    assert len(recorder.tags) == len(DOCUMENTS)
+    assert all("nightly" in (tags or []) for tags in recorder.tags)
+
+
+def test_a_second_run_asks_nothing(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "pairs.jsonl"
+    first = generate_qa_pairs(DOCUMENTS, llm, path=path)
+    llm.prompts.clear()
+    assert generate_qa_pairs(DOCUMENTS, llm, path=path) == first
+    assert llm.prompts == []
+    assert QADataset.load(path).queries.keys() == first.queries.keys()
+
+
+def test_only_what_changed_is_asked_again(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    generate_qa_pairs(DOCUMENTS[:5], llm, path=path)
+    llm.prompts.clear()
+    generate_qa_pairs(DOCUMENTS, llm, path=path)
+    assert len(llm.prompts) == 4
+    for change in ({"prompt": "Ask of {passage}"}, {"questions_per_chunk": 1}):
+        llm.prompts.clear()
+        generate_qa_pairs(DOCUMENTS, llm, path=path, **change)
+        assert len(llm.prompts) == 9
+
+
+def test_answers_are_on_disk_as_they_come(llm: Writer, tmp_path: Path) -> None:
+    path, seen = tmp_path / "pairs.jsonl", []
+    chain = RunnableLambda(lambda given: (seen.append(len(path.read_text().splitlines())), ["what?"])[1])
+    generate_qa_pairs(DOCUMENTS, chain=chain, path=path, max_concurrency=1)
+    assert seen == sorted(seen)  # LangChain runs a call or two ahead of what it has handed out
+    assert seen[-1] >= 4
+
+
+def test_half_a_line_is_healed(llm: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "pairs.jsonl"
+    whole = generate_qa_pairs(DOCUMENTS, llm, path=path, max_concurrency=1)
+    path.write_bytes(path.read_bytes()[:-20])
+    llm.prompts.clear()
+    assert generate_qa_pairs(DOCUMENTS, llm, path=path) == whole
+    assert len(llm.prompts) == 1
+    assert "fact 8" in llm.prompts[0]
+    assert "half a line" in caplog.text
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("content", ["notes\nmore notes\n", '{"question": "mine"}\n', "[1]\n"])
+def test_a_file_of_something_else_is_left_alone(llm: Writer, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"notes.txt, line 1, is no generated answer"):
+        generate_qa_pairs(DOCUMENTS, llm, path=path)
+    assert path.read_text() == content
+    assert llm.prompts == []
+
+
+def test_a_failed_call_loses_nothing_else(llm: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "pairs.jsonl"
+    llm.fail = {"2", "7"}
+    dataset = generate_qa_pairs(DOCUMENTS, llm, path=path)
+    assert len(dataset) == 14
+    assert len(dataset.corpus) == 9
+    assert "2 of 9 chunks got no answer" in caplog.text
+    llm.fail = set()
+    llm.prompts.clear()
+    assert texts(generate_qa_pairs(DOCUMENTS, llm, path=path)) == EXPECTED
+    assert len(llm.prompts) == 2
+
+
+def test_when_every_call_fails_the_first_error_is_the_cause(llm: Writer) -> None:
+    llm.fail = {str(n) for n in range(9)}
+    with pytest.raises(
+        RuntimeError, match="all 9 calls of the model failed; the first error: ConnectionError"
+    ) as caught:
+        generate_qa_pairs(DOCUMENTS, llm)
+    assert isinstance(caught.value.__cause__, ConnectionError)
+
+
+def test_answers_without_a_question_are_counted_and_kept(llm: Writer, tmp_path: Path, caplog) -> None:
+    llm.answer = "Here are your questions:"
+    with pytest.raises(ValueError, match="no answer held a question; the first one was: 'Here are your questions:'"):
+        generate_qa_pairs(DOCUMENTS, llm, path=tmp_path / "pairs.jsonl")
+    assert "9 answers held no question" in caplog.text
+    assert len((tmp_path / "pairs.jsonl").read_text().splitlines()) == 9
+
+
+def test_the_same_text_is_asked_about_once(llm: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    generate_qa_pairs([*DOCUMENTS, *DOCUMENTS, Document(" ")], llm)
+    assert len(llm.prompts) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, ValueError, "expected either `llm`"),
+        ({"llm": Writer(), "chain": RunnableLambda(str)}, ValueError, "expected either `llm`"),
+        ({"chain": RunnableLambda(str), "prompt": "{passage}"}, ValueError, "`prompt` goes with `llm`"),
+        ({"llm": "gpt-4o"}, TypeError, "expected a LangChain model as `llm`, got str"),
+        ({"llm": Writer(), "questions_per_chunk": 0}, ValueError, "questions_per_chunk must be at least 1"),
+        ({"llm": Writer(), "max_concurrency": 0}, ValueError, "max_concurrency must be at least 1"),
+        ({"llm": Writer(), "documents": []}, ValueError, "no document to write questions about"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        generate_qa_pairs(**{"documents": DOCUMENTS, **arguments})
+
+
+def test_the_default_prompt_has_the_variables_that_are_documented() -> None:
+    assert set(DEFAULT_PROMPT.input_variables) == {"passage", "questions_per_chunk"}
