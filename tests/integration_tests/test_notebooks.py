@@ -1,0 +1,39 @@
+"""The cookbook's notebooks run from top to bottom, offline, each in an empty folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+COOKBOOK = Path(__file__).parents[2] / "cookbook"
+NOTEBOOKS = sorted(COOKBOOK.glob("*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_it_runs_from_top_to_bottom(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)  # without a key the notebooks bring stand-ins
+    notebook = nbformat.read(file, as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(tmp_path))
+    printed = [
+        output.get("text", "") + output.get("data", {}).get("text/markdown", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    ]
+    assert re.search(r"nDCG@10", "".join(printed))
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_it_opens_with_what_one_has_at_the_end_and_was_run_whole(file: Path) -> None:
+    notebook = nbformat.read(file, as_version=4)
+    assert re.match(r"# .+\n\nAt the end you have ", notebook.cells[0].source)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
