@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from importlib.resources import files
@@ -17,6 +18,7 @@ from langchain_embedding_adapter import AdaptedEmbeddings, QADataset, WordLlamaE
 from langchain_embedding_adapter import language_reference as module
 from langchain_embedding_adapter.demo import DemoResult, run_demo, split_questions
 from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
+from langchain_embedding_adapter.metrics import label
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,16 @@ def test_the_demo_says_what_it_found(result: DemoResult) -> None:
     assert result.training.verdict in shown
     assert f"{result.report['ndcg@10'].gain:+.3f}" in shown
     assert json.loads(json.dumps(result.to_dict()))["passages"] == len(result.reference.chunks)
+
+
+def test_the_readme_shows_this_report(result: DemoResult) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("(`make demo`") : readme.index("Then query the index")]
+    rows = re.findall(r"^\| (\S.*?@\d+) +\| ([\d.]+) \| +([\d.]+) \|", shown, re.MULTILINE)
+    assert len(rows) >= 3
+    for name, base, adapted in rows:  # other versions of Python have another reference, nearly the same
+        found = next(row for row in result.report.rows if label(row.metric) == name)
+        assert (float(base), float(adapted)) == pytest.approx((found.base, found.adapted), abs=0.03)
 
 
 def test_its_test_questions_are_untouched_by_training(result: DemoResult) -> None:
