@@ -18,6 +18,7 @@ except ModuleNotFoundError:  # pragma: no cover - a bare environment has no way 
     sys.exit("error: the command needs the extra `cli`: pip install 'langchain-embedding-adapter[cli]'")
 
 from langchain_embedding_adapter._version import __version__
+from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import CHUNK_OVERLAP, CHUNK_SIZE
 from langchain_embedding_adapter.models import load_chat_model, load_embeddings
@@ -107,9 +108,16 @@ def train(
     pairs: Annotated[
         Path | None, typer.Option(help="Pairs that are at hand: our JSON, LlamaIndex's, or a BEIR folder.")
     ] = None,
-    adapter: Annotated[str, typer.Option(help="linear, two-layer, low-rank or memory.")] = "linear",
+    adapter: Annotated[
+        str,
+        typer.Option(
+            help="What to choose among: default (linear maps with and without a memory), linear, memory or auto; "
+            "or what to train in epochs: two-layer or low-rank."
+        ),
+    ] = "default",
+    expect: Annotated[Future, typer.Option(help="What tomorrow's questions will be about.")] = "both",
     test_size: Annotated[float, typer.Option(help="Share of the questions that is kept for the test.")] = 0.2,
-    metric: Annotated[str, typer.Option(help="What decides between adapter and base.")] = DEFAULTS.metric,
+    metric: Annotated[str, typer.Option(help="What decides between candidates.")] = DEFAULTS.metric,
     seed: Annotated[int, typer.Option(help="Of the split and of training.")] = DEFAULTS.seed,
     force: Force = False,
     as_json: AsJson = False,
@@ -126,6 +134,7 @@ def train(
         lambda: load_embeddings(name),
         embeddings=name,
         adapter=adapter,
+        expect=expect,
         test_size=test_size,
         config=TrainingConfig(metric=metric, seed=seed),
         force=force,
@@ -198,6 +207,8 @@ def info(
     ]
     if training:
         lines.append(f"trained on {training['questions']} questions; improved: {training['improved']}")
+        if "chosen" in training:
+            lines.append(f"chosen: {training['chosen']}")
     if report:
         lines += ["", f"{report['questions']} held-out questions", "", comparison(report["metrics"])]
     _print(config, "\n".join(lines), as_json)

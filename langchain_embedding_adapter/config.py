@@ -6,6 +6,7 @@ The command's flags, the cards and the documentation read their defaults here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,20 @@ class TrainingConfig:
         scale: Inverse temperature of the softmax over cosines.
         ridge: How strongly the fit is held to the identity: the weight of ``‖W − I‖² + ‖b‖²`` for a linear map, of the
             mean squared displacement of a query for every other adapter.
+        linear_grid: Pairs of scale and ridge that selection tries for a linear map, from simple to complex.
+        memory_grid: Pairs of temperature and strength that selection tries for a memory, from simple to complex.
+        strengths: How far from the base to a fitted linear map selection tries to go, 1 always.
+        closed_forms: Closed forms that selection tries: ``"mean shift"``, ``"procrustes"``, ``"ridge regression"``.
+        memory_size: Most questions that a memory holds; a query costs a product with each.
+        folds: Parts of the cross-validation, of each of its two kinds.
+        small: With fewer questions than this, selection takes the simplest candidate within one standard error.
+        negatives: What a question's passages compete with: ``"asked"``, the passages that have a training question, or
+            ``"all"`` passages, which pays only where future questions hit the same passages.
+        duplicates_above: A passage whose cosine to a right one is at least this is no negative; ``None`` lets it be.
+        false_negatives_above: A passage that the base scores above this share of the best right one is taken for
+            another right one, and is no negative (NV-Retriever proposes 0.95); ``None`` lets it be, as where the base
+            is weak it is what there is to learn.
+        block_entries: Most scores, questions × passages, held at a time by each thread.
         max_steps: Most evaluations of the objective in the fit of a linear map.
         tolerance: The fit of a linear map has converged when no entry of its gradient is larger.
         epochs: Most passes over the pairs for adapters other than linear.
@@ -32,8 +47,19 @@ class TrainingConfig:
 
     scale: float = 40.0
     ridge: float = 0.1
+    linear_grid: tuple[tuple[float, float], ...] = ((80, 0.3), (80, 0.1), (40, 0.1))
+    memory_grid: tuple[tuple[float, float], ...] = ((0.03, 0.5), (0.05, 0.5), (0.05, 1), (0.1, 0.3), (0.1, 1))
+    strengths: tuple[float, ...] = (1,)
+    closed_forms: tuple[str, ...] = ("mean shift", "procrustes", "ridge regression")
+    memory_size: int = 10_000
+    folds: int = 3
+    small: int = 300
+    negatives: Literal["asked", "all"] = "asked"
+    duplicates_above: float | None = 0.99
+    false_negatives_above: float | None = None
+    block_entries: int = 2**22
     max_steps: int = 200
-    tolerance: float = 1e-5
+    tolerance: float = 1e-4
     epochs: int = 50
     batch_size: int = 64
     learning_rate: float = 1e-3

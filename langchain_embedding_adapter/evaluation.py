@@ -21,7 +21,7 @@ from langchain_embedding_adapter._files import write_atomically, write_json
 from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.tables import comparison
-from langchain_embedding_adapter.vectors import Floats, PairVectors, VectorCache, embed_dataset
+from langchain_embedding_adapter.vectors import Floats, PairVectors, VectorCache, embed_dataset, unit
 
 DEFAULT_KS = (5, 10)
 BLOCK = 512
@@ -256,10 +256,3 @@ def randomisation_test(differences: NDArray[np.float64]) -> float:
         rng=np.random.default_rng(0),
     )
     return float(test.pvalue)
-
-
-def unit(vectors: Floats) -> Floats:
-    """Rows scaled to length one; rows of zeros stay."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
-    return scaled

@@ -20,16 +20,17 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable
 
 from langchain_embedding_adapter._files import read_json, read_jsonl, write_json, write_jsonl
+from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import load_documents, split_documents
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval, unit
+from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
 from langchain_embedding_adapter.generation import generate_qa_pairs
 from langchain_embedding_adapter.metrics import top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.trainer import AdapterTrainer
-from langchain_embedding_adapter.vectors import VectorCache, embed_dataset
+from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class Run:
         *,
         embeddings: str,
         adapter: str,
+        expect: Future = "both",
         test_size: float,
         config: TrainingConfig,
         force: bool = False,
@@ -161,7 +163,9 @@ class Run:
         Args:
             load_embeddings: Makes the base embeddings; called only if there is something to train.
             embeddings: Their name, for the record.
-            adapter: The kind of adapter.
+            adapter: What to choose among or to train, as :meth:`AdapterTrainer.train` takes it; ``"default"`` for its
+                default.
+            expect: What tomorrow's questions will be about.
             test_size: Share of the questions that is kept for the test.
             config: The settings of training.
             force: Train anew.
@@ -175,6 +179,7 @@ class Run:
             "pairs": hashlib.sha256(self.pairs_file.read_bytes()).hexdigest()[:16],
             "embeddings": embeddings,
             "adapter": adapter,
+            "expect": expect,
             "test_size": test_size,
             "metric": config.metric,
             "seed": config.seed,
@@ -188,7 +193,7 @@ class Run:
                 train, test = dataset.split(test_size, seed=config.seed, by="passage")
             write_json(self.split_file, {"train": list(train.queries), "test": list(test.queries)})
             trainer = AdapterTrainer(load_embeddings(), config=config, show_progress=show_progress, cache=self.cache)
-            result = trainer.train(train, adapter=adapter)
+            result = trainer.train(train, adapter=None if adapter == "default" else adapter, expect=expect)
             result.save(self.adapter_folder)
             self.report_file.unlink(missing_ok=True)
             self._record("train", made_with)

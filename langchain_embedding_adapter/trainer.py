@@ -6,11 +6,12 @@ and the adapter against the base on questions held out, before anybody relies on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable
@@ -24,34 +25,37 @@ from langchain_embedding_adapter.adapters import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
+from langchain_embedding_adapter.candidates import Candidate, Family, Future, QueryMap
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, evaluate_retrieval
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
+from langchain_embedding_adapter.holdout import examine, figure, hold_out, improves
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.selection import examine, figure, hold_out, improves
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
 
-MEMORY_SIZE = 10_000
-"""Most questions that ``adapter="memory"`` remembers."""
+if TYPE_CHECKING:
+    from langchain_embedding_adapter.selection import Selection
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """What training made, and how it was found to do.
 
-    Printed, it is the verdict and the table of the held-out questions.
+    Printed, it is the verdict and the table of the questions that decided.
 
     Attributes:
         embeddings: The base with the adapter on top: what a retriever takes.
-        report: Base against adapted on the questions held out from the fit. Where ``improved`` is false, "adapted" is
-            the fitted adapter that was turned down.
+        report: Base against adapted on questions that the fit had not seen: those of the cross-validation (about new
+            passages, unless ``expect="same passages"``), or those held out. Where ``improved`` is false, "adapted" is
+            what was turned down, or the base.
         history: A row a step or an epoch; row 0 is the base.
-        improved: Whether the adapter beat the base; where not, ``embeddings`` carries the identity.
+        improved: Whether the adapter beat the base; where not, ``embeddings`` carries what training started from.
         config: The settings.
+        selection: What was tried, what won and why; ``None`` for adapters that are trained in epochs.
     """
 
     embeddings: AdaptedEmbeddings
@@ -59,6 +63,7 @@ class TrainingResult:
     history: list[dict[str, float]]
     improved: bool
     config: TrainingConfig
+    selection: Selection | None
     _cache: VectorCache = field(repr=False)
 
     @property
@@ -68,7 +73,9 @@ class TrainingResult:
 
     @property
     def verdict(self) -> str:
-        """One sentence: by how much the adapter beat the base, or that the base is kept."""
+        """One sentence: what was chosen and by how much it beat the base, or that the base is kept."""
+        if self.selection is not None:
+            return self.selection.reason
         row = self.report[self.config.metric]
         p_value = format_p_value(row.p_value or 0.0)
         figures = f"{label(row.metric)} {row.base:.3f} → {row.adapted:.3f}"
@@ -82,10 +89,11 @@ class TrainingResult:
         return evaluate_retrieval(self.embeddings, dataset, ks=ks, cache=self._cache)
 
     def save(self, folder: str | Path) -> None:
-        """Write the adapter, as ``embeddings.save_pretrained`` does, with ``report.json`` and ``history.json``."""
-        self.embeddings.save_pretrained(
-            folder, extra={"report.json": self.report.to_dict(), "history.json": self.history}
-        )
+        """Write the adapter, as ``embeddings.save_pretrained`` does, with report, selection and history as JSON."""
+        extra: dict[str, Any] = {"report.json": self.report.to_dict(), "history.json": self.history}
+        if self.selection is not None:
+            extra["selection.json"] = self.selection.to_dict()
+        self.embeddings.save_pretrained(folder, extra=extra)
 
     def __str__(self) -> str:
         return f"{self.verdict}\n\n{self.report}"
@@ -157,75 +165,172 @@ class AdapterTrainer:
         dataset: QADataset,
         *,
         adapter: BaseAdapter | str | None = None,
+        expect: Future = "both",
         validation: QADataset | None = None,
+        weights: Mapping[str, float] | None = None,
         config: TrainingConfig | None = None,
         checkpoint: str | Path | None = None,
     ) -> TrainingResult:
         """Train an adapter, and keep it only if it beats the base on questions it has not seen.
 
-        Each distinct text is embedded once. A linear map is fitted as a convex problem and, once accepted, fitted again
-        with the held-out questions included; any other adapter is fitted by AdamW with early stopping on them.
+        Each distinct text is embedded once. By default many candidates, linear maps with and without a memory, are
+        cross-validated, one is chosen (:mod:`~langchain_embedding_adapter.selection` says how) and fitted to all
+        questions.
 
         Args:
             dataset: Questions and passages; the corpus should hold whatever the index holds.
-            adapter: ``None`` or ``"linear"`` for a linear map, ``"two-layer"``, ``"low-rank"``, ``"memory"``, or an
-                adapter to start from (your own ``BaseAdapter`` too), which is left as it is.
-            validation: The questions that decide; by default a part of ``dataset`` is held out, by document.
+            adapter: What to choose among: ``None`` for linear maps with and without a memory, ``"linear"`` or
+                ``"memory"`` for one of these, ``"auto"`` for low-rank and two-layer adapters too. Or what to train in
+                epochs: ``"two-layer"``, ``"low-rank"``, or your own ``BaseAdapter``. Or an adapter that was trained
+                before: a linear or memory one is the centre that the fit is held to, and what it remembers is
+                kept; any other goes on from where it is. An adapter given is left as it is.
+            expect: What tomorrow's questions will be about: ``"new passages"``, the ``"same passages"`` as the
+                training questions, or ``"both"``.
+            validation: The questions that decide, in place of cross-validation or a part held out by document.
+            weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
-            checkpoint: For adapters other than linear: a file that is written after every epoch and resumed from.
+            checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.
 
         Raises:
             ValueError: If there are too few questions to hold some out, or the adapter does not fit the vectors.
-            ImportError: If torch is not installed (the extra ``train``).
+            ImportError: If torch or scipy is not installed (the extra ``train``).
         """
         require_extra("torch", "train")
-        from langchain_embedding_adapter.fitting import SOLVERS, fit_by_descent
-
+        require_extra("scipy", "train")
         config = config or self.config
-        fitted, deciding = (dataset, validation) if validation is not None else hold_out(dataset, config)
-        if not len(fitted) or not len(deciding):
+        if not len(dataset) or (validation is not None and not len(validation)):
             raise ValueError("expected at least one question to train on and one to decide with")
-        everything = self._embed(dataset)
-        held_out = self._embed(deciding) if validation is not None else everything.take(deciding.queries)
-        start = self._start(adapter, everything, len(dataset))
-        base = figure(held_out, _identity(start), config)
-        solve = SOLVERS.get(type(start))
-        if solve is not None:
+        if expect not in get_args(Future):
+            raise ValueError(f"expected expect= one of {', '.join(get_args(Future))}, got {expect!r}")
+        unknown = (weights or {}).keys() - dataset.queries.keys()
+        if unknown:
+            raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
+        vectors = self._embed(dataset)
+        start = self._start(adapter, vectors)
+        if type(start) in (LinearAdapter, MemoryAdapter):
             if checkpoint is not None:
                 raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
-            candidate, history = solve(everything.take(fitted.queries), start, config)
-            history[0][config.metric] = base
-            history[-1][config.metric] = figure(held_out, candidate, config)
-        else:
-            candidate, history = fit_by_descent(
-                everything.take(fitted.queries),
-                start,
-                config,
-                lambda trained: figure(held_out, trained, config),
-                checkpoint=checkpoint,
-                show_progress=self.show_progress,
-            )
+            return self._choose(dataset, vectors, start, adapter, expect, validation, weights, config)
+        return self._descend(dataset, vectors, start, validation, weights, config, checkpoint)
+
+    def _choose(
+        self,
+        dataset: QADataset,
+        vectors: PairVectors,
+        start: BaseAdapter,
+        adapter: BaseAdapter | str | None,
+        expect: Future,
+        validation: QADataset | None,
+        weights: Mapping[str, float] | None,
+        config: TrainingConfig,
+    ) -> TrainingResult:
+        """Cross-validate candidates, choose one, fit it to all questions."""
+        from langchain_embedding_adapter.selection import DESCENDING, NEW, SAME, VALIDATION, fit_chosen, select
+
+        families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
+        family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
+
+        def descend(kind: str, part: PairVectors) -> BaseAdapter:
+            return self._fit_inside(self._start(kind, part), part, weights, config)
+
+        further = [Candidate(QueryMap(kind)) for kind in DESCENDING] if adapter == "auto" else []
+        selection = select(
+            vectors,
+            start,
+            config,
+            expect=expect,
+            family=family,
+            validation=None if validation is None else self._embed(validation),
+            question_weights=weights,
+            further=further,
+            fit_by_descent=descend if further else None,
+        )
+        fitted, history = fit_chosen(
+            vectors, selection.chosen, start, config, question_weights=weights, fit_by_descent=descend
+        )
+        report = selection.reports[VALIDATION if validation is not None else SAME if expect == SAME else NEW]
+        row = report[config.metric]
+        history[0][config.metric], history[-1][config.metric] = row.base, row.adapted or row.base
+        chosen = {"chosen": str(selection.chosen), "expect": expect}
+        return self._result(dataset, fitted, report, history, selection.improved, config, selection, chosen)
+
+    def _descend(
+        self,
+        dataset: QADataset,
+        vectors: PairVectors,
+        start: BaseAdapter,
+        validation: QADataset | None,
+        weights: Mapping[str, float] | None,
+        config: TrainingConfig,
+        checkpoint: str | Path | None,
+    ) -> TrainingResult:
+        """Train in epochs with early stopping on questions that are held out, which then decide."""
+        from langchain_embedding_adapter.fitting import fit_by_descent
+
+        fitted, deciding = (dataset, validation) if validation is not None else hold_out(dataset, config)
+        held_out = self._embed(deciding) if validation is not None else vectors.take(deciding.queries)
+        candidate, history = fit_by_descent(
+            vectors.take(fitted.queries),
+            start,
+            config,
+            lambda trained: figure(held_out, trained, config),
+            question_weights=weights,
+            checkpoint=checkpoint,
+            show_progress=self.show_progress,
+        )
         report = examine(held_out, candidate, config)
         improved = improves(report, config)
-        if not improved:
-            candidate = _identity(start)
-        elif solve is not None and validation is None:
-            candidate, _ = solve(everything, start, config)
+        served = candidate if improved else LinearAdapter(start.in_features, start.out_features)
+        return self._result(dataset, served, report, history, improved, config, None, {})
+
+    def _fit_inside(
+        self, start: BaseAdapter, part: PairVectors, weights: Mapping[str, float] | None, config: TrainingConfig
+    ) -> BaseAdapter:
+        """An adapter trained in epochs on a part of the questions, stopped by a part of that part."""
+        from langchain_embedding_adapter.fitting import fit_by_descent
+
+        side = np.random.default_rng(config.seed).random(len(part.query_ids)) < config.validation_size
+        if side.all() or not side.any():
+            return start
+        stopping = part.rows(np.flatnonzero(side))
+        adapter, _ = fit_by_descent(
+            part.rows(np.flatnonzero(~side)),
+            start,
+            config,
+            lambda trained: figure(stopping, trained, config),
+            question_weights=weights,
+            show_progress=False,
+        )
+        return adapter
+
+    def _result(
+        self,
+        dataset: QADataset,
+        adapter: BaseAdapter,
+        report: RetrievalReport,
+        history: list[dict[str, float]],
+        improved: bool,
+        config: TrainingConfig,
+        selection: Selection | None,
+        chosen: Mapping[str, str],
+    ) -> TrainingResult:
         training = {
             "questions": len(dataset),
             "passages": len(dataset.corpus),
             "passages_asked_about": len(dataset.passages_asked_about()),
             "improved": improved,
+            **chosen,
             "settings": asdict(config),
         }
         return TrainingResult(
             embeddings=AdaptedEmbeddings(
-                self.embeddings, candidate, provenance={"report": report.to_dict(), "training": training}
+                self.embeddings, adapter, provenance={"report": report.to_dict(), "training": training}
             ),
             report=report,
             history=history,
             improved=improved,
             config=config,
+            selection=selection,
             _cache=self._cache,
         )
 
@@ -238,26 +343,20 @@ class AdapterTrainer:
     def _embed(self, dataset: QADataset) -> PairVectors:
         return embed_dataset(self.embeddings, dataset, cache=self._cache, show_progress=self.show_progress)
 
-    def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors, size: int) -> BaseAdapter:
+    def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors) -> BaseAdapter:
         """The adapter to start from, checked against the vectors it will see."""
         in_features, out_features = vectors.queries.shape[1], vectors.passages.shape[1]
-        if adapter is None or adapter == LinearAdapter.kind:
+        if adapter is None or adapter in ("auto", LinearAdapter.kind, MemoryAdapter.kind):
             return LinearAdapter(in_features, out_features)
         if adapter == TwoLayerAdapter.kind:
             return TwoLayerAdapter(in_features, in_features, out_features)
-        if adapter == MemoryAdapter.kind:
-            return MemoryAdapter(in_features, out_features, min(size, MEMORY_SIZE))
         if adapter == LowRankAdapter.kind:
             return LowRankAdapter(in_features, out_features)
         if not isinstance(adapter, BaseAdapter):
-            raise ValueError(f"expected an adapter or one of {', '.join(ADAPTERS)}, got {adapter!r}")
+            raise ValueError(f"expected an adapter or one of auto, {', '.join(ADAPTERS)}, got {adapter!r}")
         if (adapter.in_features, adapter.out_features) != (in_features, out_features):
             raise ValueError(
                 f"the adapter maps {adapter.in_features} to {adapter.out_features} dimensions, and "
                 f"{model_name(self.embeddings)} gives queries of {in_features} and passages of {out_features}"
             )
         return adapter
-
-
-def _identity(adapter: BaseAdapter) -> LinearAdapter:
-    return LinearAdapter(adapter.in_features, adapter.out_features)

@@ -79,14 +79,26 @@ class PairVectors:
             KeyError: If an id is not a question of these vectors.
         """
         rows = {query: row for row, query in enumerate(self.query_ids)}
-        kept = [rows[query] for query in queries]
+        return self.rows(np.array([rows[query] for query in queries], dtype=np.intp))
+
+    def rows(self, rows: NDArray[np.intp], kept: Sequence[NDArray[np.bool_]] | None = None) -> PairVectors:
+        """Only the questions in these rows, in the order given; every passage stays.
+
+        Args:
+            rows: ``(n,)``.
+            kept: For each of them which of its relevant passages stay relevant; by default all.
+        """
+        relevant, grades = [self.relevant[row] for row in rows], [self.grades[row] for row in rows]
+        if kept is not None:
+            relevant = [found[mask] for found, mask in zip(relevant, kept, strict=True)]
+            grades = [found[mask] for found, mask in zip(grades, kept, strict=True)]
         return PairVectors(
-            query_ids=tuple(self.query_ids[row] for row in kept),
+            query_ids=tuple(self.query_ids[row] for row in rows),
             passage_ids=self.passage_ids,
-            queries=self.queries[kept],
+            queries=self.queries[rows],
             passages=self.passages,
-            relevant=tuple(self.relevant[row] for row in kept),
-            grades=tuple(self.grades[row] for row in kept),
+            relevant=tuple(relevant),
+            grades=tuple(grades),
         )
 
     def asked_about(self) -> PairVectors:
@@ -189,6 +201,13 @@ def embed_dataset(
         show_progress,
     )
     return PairVectors.from_arrays(dataset, queries, passages)
+
+
+def unit(vectors: Floats) -> Floats:
+    """Vectors scaled to length one, along the last axis; zeros stay."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Floats = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return scaled
 
 
 def embed_each_query(embeddings: Embeddings, texts: Sequence[str]) -> list[list[float]]:

@@ -59,7 +59,8 @@ def measure(model: str, embeddings: Embeddings, train: QADataset, test: QADatase
     trainer = AdapterTrainer(embeddings)
     trainer.train(train)  # embeds everything, so that the seconds below are those of fitting and deciding alone
     features = len(embeddings.embed_query(next(iter(train.queries.values()))))
-    adapters: dict[str, BaseAdapter | str] = {
+    adapters: dict[str, BaseAdapter | str | None] = {
+        "default": None,
         "linear": "linear",
         "two-layer": "two-layer",
         "custom module": GatedAdapter(features, features),

@@ -66,14 +66,14 @@ def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, she
     assert made == (0, "120 questions about 120 of 120 passages, in run/pairs.json\n", "")
     trained = command("train", "run", "--embeddings", "some:embeddings")
     assert trained.code == 0
-    assert "The adapter beats the base" in trained.out
+    assert "Chosen: " in trained.out
     report = command("evaluate", "run")
     assert "| nDCG@10 " in report.out
     hits = command("ask", "run", "q 24 2", "-k", 3)
     assert hits.out.splitlines()[0].split() == ["|", "rank", "|", "base", "|", "adapted", "|"]
     assert len(hits.out.splitlines()) == 5
     told = command("info", "run")
-    assert "linear adapter, 8 → 8 dimensions, 64 parameters" in told.out
+    assert "linear adapter, 8 → 8 dimensions, 72 parameters" in told.out
     assert "base model: AngleEmbeddings" in told.out
     assert sorted(file.name for file in Path("run").iterdir()) == [
         "adapter",

@@ -14,7 +14,6 @@ from langchain_embedding_adapter import (
     QADataset,
     TrainingConfig,
     TwoLayerAdapter,
-    fitting,
 )
 from langchain_embedding_adapter.evaluation import retrieval_scores
 from langchain_embedding_adapter.fitting import fit_by_descent, fit_linear, fit_memory
@@ -95,10 +94,9 @@ def test_the_linear_fit_reaches_the_optimum_of_an_independent_solver(ridge: floa
     assert adapter.weight == pytest.approx(reference_optimum(small_problem(), config), abs=1e-3)
 
 
-def test_blocks_give_what_one_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_give_what_one_block_gives() -> None:
     whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig())
-    monkeypatch.setattr(fitting, "BLOCK_ENTRIES", 40)  # three questions at a time
-    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig())
+    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(block_entries=40))  # 3 questions each
     assert blocked.weight == pytest.approx(whole.weight, abs=1e-3)
 
 
@@ -126,12 +124,32 @@ def test_a_fit_that_is_cut_short_says_so(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_the_memory_holds_the_questions_it_was_given(turned: PairVectors) -> None:
-    adapter, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=10), TrainingConfig())
-    assert np.linalg.norm(adapter.keys, axis=1) == pytest.approx(np.ones(10), abs=1e-5)
-    again, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=10), TrainingConfig())
-    assert (adapter.keys == again.keys).all()
-    roomy, _ = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=500), TrainingConfig())
-    assert (np.linalg.norm(roomy.keys, axis=1) > 0).sum() == len(turned.query_ids)
+    adapter = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=500), seed=0)
+    used = adapter.keys.any(axis=1)
+    assert used.sum() == len(turned.query_ids)
+    assert adapter.keys[used] == pytest.approx(turned.queries, abs=1e-6)
+    answers = turned.passages[np.concatenate(turned.relevant)]
+    assert adapter.keys[used] + adapter.values[used] == pytest.approx(answers, abs=1e-6)
+
+
+def test_a_small_memory_merges_questions_into_their_neighbours(turned: PairVectors) -> None:
+    whole = fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=500, temperature=0.5), seed=0)
+    small, again = (
+        fit_memory(turned, MemoryAdapter(DIMENSIONS, DIMENSIONS, size=60, temperature=0.5), seed=0) for _ in range(2)
+    )
+    assert (small.keys == again.keys).all()
+    assert small.keys.any(axis=1).all()
+    assert small.values.sum(axis=0) == pytest.approx(whole.values.sum(axis=0), abs=1e-4)
+    near = np.sum(small.adapt(turned.queries) * whole.adapt(turned.queries), axis=1)
+    assert near.min() > 0.95
+
+
+def test_a_memory_keeps_what_it_knew(turned: PairVectors) -> None:
+    first = fit_memory(turned.take(turned.query_ids[:20]), MemoryAdapter(DIMENSIONS, DIMENSIONS, size=20), seed=0)
+    both = fit_memory(
+        turned.take(turned.query_ids[20:30]), MemoryAdapter(DIMENSIONS, DIMENSIONS, size=30), seed=0, known=first
+    )
+    assert both.keys == pytest.approx(turned.queries[:30], abs=1e-6)
 
 
 CONFIG = TrainingConfig(epochs=6, learning_rate=1e-2, ridge=0, patience=20, batch_size=16)

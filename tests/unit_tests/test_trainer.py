@@ -16,14 +16,15 @@ from langchain_embedding_adapter import (
     AdapterTrainer,
     BaseAdapter,
     LinearAdapter,
+    MemoryAdapter,
     QADataset,
     TrainingConfig,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.selection import hold_out
+from langchain_embedding_adapter.holdout import hold_out
 from tests.small_world import DIMENSIONS, AngleEmbeddings, AngleWriter, world
 
-GENTLE = TrainingConfig(ridge=1e-3)
+GENTLE = TrainingConfig(linear_grid=((40, 1e-3),), ridge=1e-3)
 
 
 class OwnAdapter(BaseAdapter):
@@ -36,6 +37,9 @@ class OwnAdapter(BaseAdapter):
 
     def forward(self, queries: torch.Tensor) -> torch.Tensor:
         return self.net(queries)
+
+
+ONE_PASSAGE = QADataset({"a": "q 1 0", "b": "q 2 0"}, {"p": "p 1 0"}, {"a": ["p"], "b": ["p"]})
 
 
 def hopeless() -> QADataset:
@@ -78,6 +82,7 @@ def test_each_distinct_text_is_embedded_once_for_training_and_evaluation(base: A
     result = trainer.train(train)
     result.evaluate(test)
     trainer.train(train, adapter="two-layer", config=TrainingConfig(epochs=2))
+    trainer.train(train, adapter="auto", config=TrainingConfig(epochs=2))
     assert sorted(base.queries) == sorted(dataset.queries.values())
     assert sorted(base.documents) == sorted(dataset.corpus.values())
 
@@ -89,8 +94,8 @@ def test_a_cache_file_spares_the_next_trainer(base: AngleEmbeddings, dataset, tm
     assert (other.queries, other.documents) == ([], [])
 
 
-def test_whole_documents_are_held_out_and_decide(base: AngleEmbeddings, dataset) -> None:
-    result = AdapterTrainer(base).train(dataset)
+def test_whole_documents_are_held_out_and_decide_for_adapters_trained_in_epochs(base, dataset) -> None:
+    result = AdapterTrainer(base).train(dataset, adapter="two-layer", config=TrainingConfig(epochs=2))
     deciding = {dataset.document(dataset.relevant_docs[query][0]) for query in result.report.query_ids}
     others = dataset.queries.keys() - set(result.report.query_ids)
     assert not deciding & {dataset.document(dataset.relevant_docs[query][0]) for query in others}
@@ -107,14 +112,16 @@ def test_one_document_is_held_out_by_passage() -> None:
 
 def test_questions_about_one_passage_are_too_few(base: AngleEmbeddings) -> None:
     with pytest.raises(ValueError, match="cannot split into 2 parts: the 2 questions are about 1 passage"):
-        AdapterTrainer(base).train(QADataset({"a": "q 1 0", "b": "q 2 0"}, {"p": "p 1 0"}, {"a": ["p"], "b": ["p"]}))
+        AdapterTrainer(base).train(ONE_PASSAGE, adapter="two-layer")
+    with pytest.raises(ValueError, match=r"questions about at least two passages.*got 2 about 1"):
+        AdapterTrainer(base).train(ONE_PASSAGE)
 
 
 def test_the_base_is_kept_and_said_so_when_the_adapter_does_not_beat_it() -> None:
     aligned = AngleEmbeddings(turn=0)
-    result = AdapterTrainer(aligned, config=TrainingConfig(ridge=1e-4)).train(world())
+    result = AdapterTrainer(aligned).train(world())
     assert not result.improved
-    assert str(result).startswith("No gain on ")
+    assert str(result).startswith("No gain that can be relied on: none of ")
     assert "the base is kept" in result.verdict
     assert isinstance(result.adapter, LinearAdapter)
     assert (result.adapter.weight == np.eye(DIMENSIONS)).all()
@@ -125,7 +132,7 @@ def test_the_base_is_kept_and_said_so_when_the_adapter_does_not_beat_it() -> Non
 def test_no_adapter_that_loses_is_served(base: AngleEmbeddings, adapter: str) -> None:
     result = AdapterTrainer(base, config=TrainingConfig(epochs=5)).train(hopeless(), adapter=adapter)
     row = result.report["ndcg@10"]
-    assert result.improved == (row.gain > 0)
+    assert result.improved == (result.selection.improved if result.selection else row.gain > 0)
     served = np.asarray(result.embeddings.embed_queries(["q 10 0", "q 20 1"]))
     if not result.improved:
         assert served == pytest.approx(np.array([base._vector("q 10 0"), base._vector("q 20 1")]), abs=1e-6)
@@ -137,6 +144,7 @@ def test_no_adapter_that_loses_is_served(base: AngleEmbeddings, adapter: str) ->
         None,
         "linear",
         "memory",
+        "auto",
         LinearAdapter(DIMENSIONS, DIMENSIONS, bias=True),
         TwoLayerAdapter(DIMENSIONS, 64, DIMENSIONS),
         "two-layer",
@@ -147,7 +155,9 @@ def test_no_adapter_that_loses_is_served(base: AngleEmbeddings, adapter: str) ->
 )
 def test_every_kind_of_adapter_learns_the_turn(base: AngleEmbeddings, dataset, adapter) -> None:
     train, test = dataset.split()
-    config = TrainingConfig(ridge=1e-3, learning_rate=2e-2, epochs=60, patience=60)
+    config = TrainingConfig(
+        linear_grid=((40, 1e-3),), ridge=1e-3, learning_rate=2e-2, epochs=60, patience=60, memory_grid=((0.05, 0.5),)
+    )
     result = AdapterTrainer(base, config=config).train(train, adapter=adapter)
     assert result.improved
     assert result.evaluate(test)["ndcg@10"].gain > 0.1
@@ -165,6 +175,11 @@ def test_validation_can_be_given(base: AngleEmbeddings, dataset) -> None:
     train, validation, _ = dataset.split(0.2, 0.2)
     result = AdapterTrainer(base).train(train, validation=validation)
     assert result.report.query_ids == tuple(validation.queries)
+    assert list(result.selection.gains) == ["validation"]
+    in_epochs = AdapterTrainer(base).train(
+        train, validation=validation, adapter="low-rank", config=TrainingConfig(epochs=1)
+    )
+    assert in_epochs.report.query_ids == tuple(validation.queries)
 
 
 def test_another_metric_decides(base: AngleEmbeddings, dataset) -> None:
@@ -173,9 +188,22 @@ def test_another_metric_decides(base: AngleEmbeddings, dataset) -> None:
     assert "mrr@3" in result.history[0]
 
 
-def test_training_twice_gives_the_same_bits(dataset) -> None:
-    first, again = (AdapterTrainer(AngleEmbeddings()).train(dataset).adapter.to_arrays() for _ in range(2))
-    assert (first["weight"] == again["weight"]).all()
+def test_training_gives_the_same_bits_every_time_and_on_any_number_of_threads(dataset) -> None:
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (threads, threads, 1, 3):
+            torch.set_num_threads(number)
+            results.append(AdapterTrainer(AngleEmbeddings()).train(dataset))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    first = results[0]
+    for other in results[1:]:
+        assert str(other.selection) == str(first.selection)
+        assert all(
+            (array == other.adapter.to_arrays()[name]).all() for name, array in first.adapter.to_arrays().items()
+        )
 
 
 def test_a_result_is_saved_with_its_report_and_history(base: AngleEmbeddings, dataset, tmp_path: Path) -> None:
@@ -185,7 +213,8 @@ def test_a_result_is_saved_with_its_report_and_history(base: AngleEmbeddings, da
     assert json.loads((tmp_path / "run" / "history.json").read_text()) == result.history
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["report"] == result.report.to_dict()
-    assert config["training"]["settings"]["scale"] == 40
+    assert config["training"]["chosen"] == str(result.selection.chosen)
+    assert json.loads((tmp_path / "run" / "selection.json").read_text()) == result.selection.to_dict()
     card = (tmp_path / "run" / "README.md").read_text()
     assert str(result.report).split("\n\n")[1] in card
     loaded = AdaptedEmbeddings.from_pretrained(tmp_path / "run", base)
@@ -207,13 +236,16 @@ def test_checkpoints_are_resumed_through_the_trainer(base: AngleEmbeddings, data
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"adapter": "three-layer"}, ValueError, "one of linear, low-rank, memory, two-layer, got 'three-layer'"),
+        ({"adapter": "three-layer"}, ValueError, "one of auto, linear, low-rank, memory, two-layer, got 'three-layer'"),
         (
             {"adapter": LinearAdapter(4, 4)},
             ValueError,
             "maps 4 to 4 dimensions, and AngleEmbeddings gives queries of 8",
         ),
         ({"checkpoint": "state"}, ValueError, "a linear map is fitted in seconds"),
+        ({"expect": "the best"}, ValueError, "expected expect= one of new passages, same passages, both"),
+        ({"weights": {"nobody": 1.0}}, ValueError, "not in the dataset: .'nobody'"),
+        ({"weights": {"q0-0": -1.0}}, ValueError, "question weights must be 0 or above"),
     ],
 )
 def test_wrong_arguments_are_refused(base: AngleEmbeddings, dataset, arguments, error, message: str) -> None:
@@ -226,3 +258,47 @@ def test_a_trainer_needs_embeddings_and_generation_an_llm(base: AngleEmbeddings)
         AdapterTrainer("text-embedding-3-small")
     with pytest.raises(ValueError, match="this trainer has no LLM"):
         AdapterTrainer(base).generate_dataset([Document("p 1 0")])
+
+
+def test_trained_again_the_map_is_held_to_yesterdays(base: AngleEmbeddings, dataset) -> None:
+    """A few new questions say little about the turn; what was learned before stays."""
+    parts = list(dataset.queries)
+    few = dataset.subset(parts[::10])
+    trainer = AdapterTrainer(
+        base, config=TrainingConfig(linear_grid=((40, 0.3), (40, 1e-3)), memory_grid=(), closed_forms=())
+    )
+    before = trainer.train(dataset.subset([query for query in parts if query not in few.queries]))
+    afresh = trainer.train(few)
+    again = trainer.train(few, adapter=before.adapter)
+    assert again.evaluate(dataset)["ndcg@10"].adapted > afresh.evaluate(dataset)["ndcg@10"].adapted + 0.05
+    assert again.evaluate(dataset)["ndcg@10"].adapted > 0.9
+    held = trainer.train(few, adapter=before.adapter, config=TrainingConfig(linear_grid=((40, 1e4),), memory_grid=()))
+    assert held.adapter.to_arrays()["weight"] == pytest.approx(before.adapter.to_arrays()["weight"], abs=1e-3)
+
+
+def test_trained_again_a_memory_remembers_old_and_new(base: AngleEmbeddings, dataset) -> None:
+    parts = list(dataset.queries)
+    config = TrainingConfig(linear_grid=((40, 0.1),), memory_grid=((0.05, 1),), small=0)
+    trainer = AdapterTrainer(base, config=config)
+    old = dataset.subset(parts[::2])
+    first = trainer.train(old, adapter="memory", expect="same passages")
+    assert isinstance(first.adapter, MemoryAdapter)
+    again = trainer.train(dataset.subset(parts[1::2]), adapter=first.adapter, expect="same passages")
+    assert isinstance(again.adapter, MemoryAdapter)
+    if again.improved:
+        assert again.adapter.keys.any(axis=1).sum() == len(dataset)
+        assert again.evaluate(old)["ndcg@10"].adapted > 0.9
+
+
+def test_weights_say_which_questions_count(base: AngleEmbeddings, dataset) -> None:
+    """Half of the questions are turned one way, half the other: the map follows those that count."""
+    odd = {query: f"q {float(text.split()[1]) + 260} {text.split()[2]}" for query, text in dataset.queries.items()}
+    both = QADataset(
+        {**dataset.queries, **{f"odd {query}": text for query, text in odd.items()}},
+        dataset.corpus,
+        {**dataset.relevant_docs, **{f"odd {query}": found for query, found in dataset.relevant_docs.items()}},
+    )
+    trainer = AdapterTrainer(base, config=TrainingConfig(linear_grid=((40, 1e-3),), memory_grid=(), small=0))
+    weights = {query: 0.0 for query in both.queries if query.startswith("odd")}
+    result = trainer.train(both, adapter="linear", expect="same passages", weights=weights)
+    assert result.evaluate(dataset)["ndcg@10"].adapted > 0.95

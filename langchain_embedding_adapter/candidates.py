@@ -1,0 +1,115 @@
+"""What selection chooses among: the base, closed forms, the convex fit along its grid, a memory beside any of them.
+
+They are listed from simple to complex; where two do as well, the earlier one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.vectors import PairVectors
+
+Future = Literal["new passages", "same passages", "both"]
+Family = Literal["default", "linear", "memory"]
+Recall = tuple[float, float]
+"""Temperature and strength of a memory."""
+
+
+@dataclass(frozen=True)
+class QueryMap:
+    """A linear map of query vectors, by how it is found.
+
+    Attributes:
+        method: ``"start"`` (the map that training starts from: the identity, or yesterday's adapter), a name of
+            :data:`~langchain_embedding_adapter.fitting.CLOSED_FORMS`, ``"convex"``, or the kind of an adapter that is
+            fitted by descent.
+        scale: Of the convex fit.
+        ridge: Of the convex fit.
+        negatives: Of the convex fit.
+        strength: How far to go from the start towards the fitted map.
+    """
+
+    method: str = "start"
+    scale: float = 0.0
+    ridge: float = 0.0
+    negatives: Literal["asked", "all"] = "asked"
+    strength: float = 1.0
+
+    def __str__(self) -> str:
+        if self.method != "convex":
+            name = {"start": "base"}.get(self.method, self.method)
+        else:
+            name = f"linear, scale {self.scale:g}, ridge {self.ridge:g}"
+            name += ", all passages" * (self.negatives == "all")
+        return name + f", strength {self.strength:g}" * (self.strength != 1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One choice: a map, and the memory beside it if there is one."""
+
+    map: QueryMap
+    memory: Recall | None = None
+
+    def __str__(self) -> str:
+        if self.memory is None:
+            return str(self.map)
+        return f"{self.map} + memory, temperature {self.memory[0]:g}, strength {self.memory[1]:g}"
+
+
+BASE = Candidate(QueryMap())
+"""What training starts from: the identity, or the adapter that is trained again."""
+
+
+def candidates(start: BaseAdapter, config: TrainingConfig, *, family: Family, all_passages: bool) -> list[Candidate]:
+    """What to choose among, from simple to complex, :data:`BASE` first.
+
+    Args:
+        start: Where training starts.
+        config: The grids.
+        family: ``"linear"`` leaves out every memory, ``"memory"`` whatever has none but the base.
+        all_passages: Whether to try the convex fit against all passages too.
+    """
+    fresh = is_identity(start)
+    closed = [QueryMap(name) for name in config.closed_forms] if fresh else []
+    convex = [QueryMap("convex", scale, ridge) for scale, ridge in config.linear_grid]
+    if all_passages:
+        convex += [replace(found, negatives="all") for found in convex]
+    weak = [replace(found, strength=strength) for found in convex for strength in config.strengths if strength < 1]
+    memories: list[Recall] = [] if family == "linear" else list(config.memory_grid)
+    remembers = isinstance(start, MemoryAdapter) and not fresh
+    if isinstance(start, MemoryAdapter) and remembers:
+        memories = [(start.temperature, start.strength)]  # its entries stay, and there is one memory only
+    plain = [] if family == "memory" or remembers else [Candidate(found) for found in (*closed, *weak, *convex)]
+    remembered = [Candidate(found, memory) for found in (QueryMap(), *convex) for memory in memories]
+    return [BASE, *plain, *remembered]
+
+
+def is_identity(adapter: BaseAdapter) -> bool:
+    """Whether an adapter is a linear map, with or without a memory, that has not learned anything yet."""
+    if not isinstance(adapter, (LinearAdapter, MemoryAdapter)):
+        return False
+    new: Mapping[str, Any] = type(adapter)(**adapter.arguments).to_arrays()
+    return all(np.array_equal(array, new[name]) for name, array in adapter.to_arrays().items())
+
+
+def linear_part(start: BaseAdapter) -> LinearAdapter:
+    """The linear map of a linear or a memory adapter."""
+    if isinstance(start, LinearAdapter):
+        return start
+    if not isinstance(start, MemoryAdapter):
+        raise TypeError(f"{type(start).__name__} has no linear part")
+    linear = LinearAdapter(start.in_features, start.out_features)
+    linear.weight = start.weight
+    return linear
+
+
+def memory_size(vectors: PairVectors, config: TrainingConfig) -> int:
+    """How many entries a memory of these questions has."""
+    return min(len(vectors.query_ids), config.memory_size)

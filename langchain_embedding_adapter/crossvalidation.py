@@ -1,0 +1,289 @@
+"""Candidates examined on questions that their fit has not seen.
+
+All candidates of a fold share what they have in common: each map's scores and what each memory adds to them; a
+candidate then costs an addition and a count. Folds run side by side, each on one thread, so that the result is the
+same on any number of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.candidates import BASE, Candidate, QueryMap, is_identity, linear_part
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, Scores
+from langchain_embedding_adapter.fitting import (
+    CLOSED_FORMS,
+    Problem,
+    QuestionWeights,
+    SideBySide,
+    as_tensor,
+    mean_answers,
+    minimise,
+    recall_table,
+)
+from langchain_embedding_adapter.folds import Fold
+from langchain_embedding_adapter.metrics import compute_metrics
+from langchain_embedding_adapter.vectors import PairVectors, unit
+
+RANKED_PASSAGES = 16_384
+"""Most passages without a question that are ranked: of more, a random part, and the base suffers as the adapted do."""
+NEAREST = 32
+"""How many of them compete with a memory for each question: those that the map beside it finds nearest."""
+BLOCK = 256
+HOPELESS = 3.0
+"""A map is given up when, after the first folds, its best candidate is behind by so many standard errors."""
+TOLERANCE = 1e-3
+"""Of the convex fit in a fold: the ranking has long settled by then."""
+
+Ranks = NDArray[np.int32]
+FitByDescent = Callable[[str, PairVectors], BaseAdapter]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What one kind of folds found.
+
+    Attributes:
+        vectors: The examined questions of every fold, one fold after the other, each question once.
+        passages: How many passages were ranked.
+        ranks: For each candidate that was not given up the rank, from 0, of every right passage.
+    """
+
+    vectors: PairVectors
+    passages: int
+    ranks: Mapping[Candidate, Ranks]
+
+    def scores(self, candidate: Candidate, ks: Sequence[int]) -> Scores:
+        """Every metric of every question, ``(questions,)``, with this candidate."""
+        deepest = max(ks)
+        counts = np.array([len(found) for found in self.vectors.relevant])
+        rows = np.repeat(np.arange(len(counts)), counts)
+        grades = np.concatenate(self.vectors.grades)
+        ranks = self.ranks[candidate]
+        found = ranks < deepest
+        gains, ideal = np.zeros((len(counts), deepest)), np.zeros((len(counts), deepest))
+        gains[rows[found], ranks[found]] = grades[found]
+        best = np.lexsort((-grades, rows))
+        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        ideal[rows[place < deepest], place[place < deepest]] = grades[best][place < deepest]
+        return compute_metrics(gains, ideal, counts, ks)
+
+    def report(self, candidate: Candidate, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
+        """Base against a candidate, question by question."""
+        return RetrievalReport(
+            query_ids=self.vectors.query_ids,
+            passages=self.passages,
+            base_scores=self.scores(BASE, ks),
+            adapted_scores=self.scores(candidate, ks),
+        )
+
+
+def cross_validate(
+    kinds: Mapping[str, Sequence[Fold]],
+    choices: Sequence[Candidate],
+    start: BaseAdapter,
+    config: TrainingConfig,
+    *,
+    question_weights: QuestionWeights | None = None,
+    fit_by_descent: FitByDescent | None = None,
+) -> dict[str, Examined]:
+    """Examine every candidate on every fold of every kind.
+
+    Args:
+        kinds: Folds by the future they stand for.
+        choices: The candidates, :data:`BASE` among them.
+        start: Where training starts.
+        config: The settings.
+        question_weights: How much questions count in the fit, by id.
+        fit_by_descent: Fits an adapter of a kind that has no optimum to solve for.
+    """
+    fine = replace(config, tolerance=TOLERANCE)
+    found: dict[str, list[tuple[Fold, dict[Candidate, Ranks]]]] = {kind: [] for kind in kinds}
+    remaining = list(choices)
+
+    def examine(job: tuple[str, Fold]) -> tuple[str, Fold, dict[Candidate, Ranks]]:
+        kind, fold = job
+        return kind, fold, dict(_FoldRanking(fold, start, fine, question_weights, fit_by_descent).of(remaining))
+
+    first = [(kind, folds[0]) for kind, folds in kinds.items()]
+    others = [(kind, fold) for kind, folds in kinds.items() for fold in folds[1:]]
+    # The loop of descent sets torch's one random state, and has to have it for itself.
+    with SideBySide(workers=None if fit_by_descent is None else 1) as pool:
+        for jobs in filter(None, (first, others)):
+            for kind, fold, ranks in pool.map(examine, jobs):
+                found[kind].append((fold, ranks))
+            if jobs is first and others:
+                so_far = {kind: _joined(results, remaining) for kind, results in found.items()}
+                remaining = _hopeful(so_far, remaining, config)
+    return {kind: _joined(results, remaining) for kind, results in found.items()}
+
+
+def _joined(results: Sequence[tuple[Fold, dict[Candidate, Ranks]]], choices: Sequence[Candidate]) -> Examined:
+    parts = [fold.examined for fold, _ in results]
+    vectors = replace(
+        parts[0],
+        query_ids=tuple(query for part in parts for query in part.query_ids),
+        queries=np.concatenate([part.queries for part in parts]),
+        relevant=tuple(found for part in parts for found in part.relevant),
+        grades=tuple(found for part in parts for found in part.grades),
+    )
+    everything = len(parts[0].passages)
+    passages = max(len(_asked(fold)) if fold.among_asked else everything for fold, _ in results)
+    return Examined(
+        vectors, passages, {choice: np.concatenate([ranks[choice] for _, ranks in results]) for choice in choices}
+    )
+
+
+def _hopeful(so_far: Mapping[str, Examined], choices: Sequence[Candidate], config: TrainingConfig) -> list[Candidate]:
+    """The candidates whose map is, in some future, not hopelessly behind the best."""
+    kept: set[QueryMap] = {BASE.map}
+    for examined in so_far.values():
+        scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in choices}
+        best = scores[max(choices, key=lambda choice: float(scores[choice].mean()))]
+        for choice in choices:
+            behind = best - scores[choice]
+            if behind.mean() <= HOPELESS * behind.std() / len(behind) ** 0.5:
+                kept.add(choice.map)
+    return [choice for choice in choices if choice.map in kept]
+
+
+class _FoldRanking:
+    """The ranks of one fold's right passages, by candidate."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        start: BaseAdapter,
+        config: TrainingConfig,
+        question_weights: QuestionWeights | None,
+        fit_by_descent: FitByDescent | None,
+    ) -> None:
+        self.fold, self.start, self.config = fold, start, config
+        self.question_weights, self.fit_by_descent = question_weights, fit_by_descent
+        self.examined = as_tensor(unit(fold.examined.queries))
+        asked = _asked(fold)
+        others = np.setdiff1d(np.arange(0 if fold.among_asked else len(fold.examined.passages)), asked)
+        if len(others) > RANKED_PASSAGES:
+            others = np.sort(np.random.default_rng(config.seed).choice(others, RANKED_PASSAGES, replace=False))
+        self.asked = as_tensor(unit(fold.examined.passages[asked]))
+        self.others = as_tensor(unit(fold.examined.passages[others]))
+        self.rows, self.columns = _entries(fold.examined.relevant, asked)
+        self.hidden = _entries(fold.hidden, asked)
+
+    def of(self, choices: Sequence[Candidate]) -> Iterator[tuple[Candidate, Ranks]]:
+        """Each candidate and the ranks it gives."""
+        fields = self._fields({choice.memory for choice in choices if choice.memory is not None})
+        for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
+            best, nearest = (adapted @ self.others.T).topk(min(NEAREST, len(self.others)), dim=1)
+            scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
+            own = {
+                temperature: torch.cat([of_asked, of_others.gather(1, nearest)], dim=1)
+                for temperature, (of_asked, of_others) in fields.items()
+            }
+            for choice in choices:
+                if choice.map == query_map:
+                    field = own.get(None) if choice == BASE else None
+                    if choice.memory is not None:
+                        field = choice.memory[1] * own[choice.memory[0]]
+                    yield choice, self._ranks(scores.clone() if field is None else scores + field)
+
+    def _ranks(self, scores: Tensor) -> Ranks:
+        scores[self.hidden] = -torch.inf
+        right = scores[self.rows, self.columns]
+        if len(self.rows) != len(scores):  # several right passages a question
+            blocks = torch.split(torch.arange(len(right)), BLOCK)
+            higher = torch.cat([(scores[self.rows[block]] > right[block, None]).sum(dim=1) for block in blocks])
+        else:
+            higher = (scores > right[:, None]).sum(dim=1)
+        return higher.to(torch.int32).numpy()
+
+    def _maps(self, maps: Sequence[QueryMap]) -> Iterator[tuple[QueryMap, Tensor]]:
+        """Each map and the unit query vectors it gives, ``(examined, out)``."""
+        fitted = self.fold.fitted
+        start = linear_part(self.start)
+        answers: tuple[Tensor, Tensor] | None = None
+        latest = start
+        problems: dict[str, Problem] = {}
+        solved: dict[QueryMap, LinearAdapter] = {}
+        for query_map in maps:
+            if query_map.method == "start":
+                adapter: BaseAdapter = start
+            elif query_map.method in CLOSED_FORMS:
+                if answers is None:
+                    keys, passages = mean_answers(fitted)
+                    answers = as_tensor(keys), as_tensor(passages)
+                adapter = moved(start, CLOSED_FORMS[query_map.method](*answers), query_map.strength)
+            elif query_map.method == "convex":
+                whole = replace(query_map, strength=1.0)
+                if whole not in solved:
+                    settings = replace(self.config, scale=whole.scale, ridge=whole.ridge, negatives=whole.negatives)
+                    if whole.negatives not in problems:
+                        problems[whole.negatives] = Problem.of(fitted, settings, question_weights=self.question_weights)
+                    solved[whole], _ = minimise(problems[whole.negatives], latest, start, settings)
+                    latest = solved[whole]
+                adapter = moved(start, solved[whole], query_map.strength)
+            elif self.fit_by_descent is not None:
+                adapter = self.fit_by_descent(query_map.method, fitted)
+            else:
+                raise ValueError(f"no way to fit {query_map.method!r}")
+            yield query_map, normalize(as_tensor(adapter.adapt(self.examined.numpy())), dim=1)
+
+    def _fields(self, memories: set[tuple[float, float]]) -> dict[float | None, tuple[Tensor, Tensor]]:
+        """What a memory of strength one adds to the scores of passages with questions and of others, by temperature.
+
+        Where training starts from a memory, every field holds it; ``None`` is that memory alone, at its strength.
+        """
+        fields: dict[float | None, tuple[Tensor, Tensor]] = {}
+        if not memories:
+            return fields
+        keys, ways = recall_table(self.fold.fitted, self.asked.shape[1])
+        if isinstance(self.start, MemoryAdapter) and not is_identity(self.start):
+            known = self.start.keys.any(axis=1)
+            own = self._field(self.start.keys[known], self.start.values[known], self.start.temperature)
+            fields[None] = self.start.strength * own[0], self.start.strength * own[1]
+            keys = np.concatenate([self.start.keys[known], keys])
+            ways = np.concatenate([self.start.values[known], ways])
+        for temperature in sorted({temperature for temperature, _ in memories}):
+            fields[temperature] = self._field(keys, ways, temperature)
+        return fields
+
+    def _field(self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperature: float) -> tuple[Tensor, Tensor]:
+        nearness = torch.exp((self.examined @ as_tensor(keys).T - 1) / temperature)
+        recalled = nearness @ as_tensor(ways)
+        return recalled @ self.asked.T, recalled @ self.others.T
+
+
+def moved(start: LinearAdapter, fitted: LinearAdapter, strength: float) -> LinearAdapter:
+    """The map that goes ``strength`` of the way from ``start`` to ``fitted``."""
+    if strength == 1:
+        return fitted
+    adapter = LinearAdapter(start.in_features, start.out_features, bias=fitted.bias is not None)
+    adapter.weight = start.weight + np.float32(strength) * (fitted.weight - start.weight)
+    if fitted.bias is not None:
+        before = np.zeros_like(fitted.bias) if start.bias is None else start.bias
+        adapter.bias = before + np.float32(strength) * (fitted.bias - before)
+    return adapter
+
+
+def _asked(fold: Fold) -> NDArray[np.intp]:
+    """Rows of the passages that have a question anywhere in the fold, ascending."""
+    involved = [*fold.examined.relevant, *fold.hidden]
+    if fold.fitted.passages is fold.examined.passages:
+        involved += fold.fitted.relevant
+    return np.unique(np.concatenate(involved))
+
+
+def _entries(passages: Sequence[NDArray[np.intp]], asked: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+    """Question and column of each of these passages, given for each question."""
+    rows = np.repeat(np.arange(len(passages)), [len(found) for found in passages])
+    columns = np.searchsorted(asked, np.concatenate(passages).astype(np.intp))
+    return torch.from_numpy(rows), torch.from_numpy(columns)

@@ -1,0 +1,31 @@
+"""The solvers: a convex problem for linear maps, a memory of questions, one readable loop for every other adapter.
+
+All of them learn from the same thing, vectors that are at hand: the softmax of the right passages among all passages
+with training questions, held to where they started. (A passage without a training question would only ever be a
+negative, and the map would learn to push it down.)
+"""
+
+from __future__ import annotations
+
+from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
+from langchain_embedding_adapter.fitting.convex import History, fit_linear, minimise
+from langchain_embedding_adapter.fitting.descent import fit_by_descent
+from langchain_embedding_adapter.fitting.memory import condense, fit_memory, mean_answers, recall_table
+from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
+from langchain_embedding_adapter.fitting.threads import SideBySide
+
+__all__ = [
+    "CLOSED_FORMS",
+    "History",
+    "Problem",
+    "QuestionWeights",
+    "SideBySide",
+    "as_tensor",
+    "condense",
+    "fit_by_descent",
+    "fit_linear",
+    "fit_memory",
+    "mean_answers",
+    "minimise",
+    "recall_table",
+]

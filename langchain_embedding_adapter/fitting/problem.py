@@ -1,0 +1,155 @@
+"""What every solver minimises: questions, passages and pairs as tensors, and the loss of adapted query vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.losses import loss_and_gradient, multi_positive_softmax
+from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+
+QuestionWeights = Mapping[str, float]
+"""How much questions count, by id; 1 where one is not named."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Questions, the passages they compete for, and which pairs are right.
+
+    Attributes:
+        queries: ``(questions, in)``, of unit length.
+        passages: ``(passages, out)``, of unit length: the positives and negatives.
+        rows: ``(pairs,)``, the question of each pair, ascending.
+        columns: ``(pairs,)``, the passage of each pair.
+        weights: ``(pairs,)``. Over all pairs they sum to the number of questions.
+        masked_rows: ``(masked,)``, the question of each passage that is no negative of it though it is no positive
+            either: near-duplicates of a positive and, where asked for, likely positives that nobody labelled.
+        masked_columns: ``(masked,)``, that passage.
+    """
+
+    queries: Tensor
+    passages: Tensor
+    rows: Tensor
+    columns: Tensor
+    weights: Tensor
+    masked_rows: Tensor
+    masked_columns: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        vectors: PairVectors,
+        config: TrainingConfig,
+        *,
+        device: str = "cpu",
+        question_weights: QuestionWeights | None = None,
+    ) -> Problem:
+        """The problem of these questions; the settings say which passages are negatives."""
+        if config.negatives == "asked":
+            vectors = vectors.asked_about()
+        counts = [len(found) for found in vectors.relevant]
+        queries, passages = (as_tensor(unit(part)).to(device) for part in (vectors.queries, vectors.passages))
+        rows = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(device)
+        columns = torch.from_numpy(np.concatenate(vectors.relevant).astype(np.int64)).to(device)
+        masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config)
+        return cls(
+            queries=queries,
+            passages=passages,
+            rows=rows,
+            columns=columns,
+            weights=torch.from_numpy(_pair_weights(vectors, question_weights or {})).to(device),
+            masked_rows=masked_rows,
+            masked_columns=masked_columns,
+        )
+
+    def take(self, questions: Tensor) -> Problem:
+        """Some of the questions, in the order given."""
+        place = torch.full((len(self.queries),), -1, dtype=torch.long, device=self.rows.device)
+        place[questions] = torch.arange(len(questions), device=self.rows.device)
+        kept, masked = place[self.rows] >= 0, place[self.masked_rows] >= 0
+        return replace(
+            self,
+            queries=self.queries[questions],
+            rows=place[self.rows][kept],
+            columns=self.columns[kept],
+            weights=self.weights[kept],
+            masked_rows=place[self.masked_rows][masked],
+            masked_columns=self.masked_columns[masked],
+        )
+
+    def blocks(self, entries: int) -> list[Problem]:
+        """The questions in blocks whose scores are at most ``entries`` numbers (or one question)."""
+        size = max(1, entries // len(self.passages))
+        if size >= len(self.queries):
+            return [self]
+        questions = torch.arange(len(self.queries), device=self.rows.device)
+        return [self.take(block) for block in questions.split(size)]
+
+    def loss(self, scores: Tensor) -> Tensor:
+        """Sum over the questions of their loss, given ``(questions, passages)`` scaled scores."""
+        if len(self.masked_rows):
+            scores = scores.index_put((self.masked_rows, self.masked_columns), scores.new_tensor(-torch.inf))
+        return multi_positive_softmax(scores, self.rows, self.columns, self.weights)
+
+    def loss_and_gradient(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`loss` and its gradient with respect to the scores, which are overwritten."""
+        if len(self.masked_rows):
+            scores[self.masked_rows, self.masked_columns] = -torch.inf
+        return loss_and_gradient(scores, self.rows, self.columns, self.weights)
+
+
+def as_tensor(vectors: Floats) -> Tensor:
+    """A tensor of the vectors, entries that cannot matter (below 1e-15) set to zero.
+
+    Their products would be denormal numbers, which processors multiply several times slower.
+    """
+    return torch.from_numpy(np.where(np.abs(vectors) < 1e-15, np.float32(0), vectors))
+
+
+def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:
+    """Grades as shares of their question, times the question's weight, which is 1 on average."""
+    importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
+    if not (importance >= 0).all() or not importance.sum() > 0:
+        raise ValueError("question weights must be 0 or above, and not all of them 0")
+    importance = importance / importance.mean()
+    shares = [weight * grades / grades.sum() for weight, grades in zip(importance, vectors.grades, strict=True)]
+    return np.concatenate(shares).astype(np.float32)
+
+
+def _no_negatives(
+    queries: Tensor, passages: Tensor, rows: Tensor, columns: Tensor, config: TrainingConfig
+) -> tuple[Tensor, Tensor]:
+    """Question and passage of every entry to leave out of the negatives, without the positives themselves."""
+    found: list[Tensor] = []
+    size = max(1, config.block_entries // len(passages))
+    if config.duplicates_above is not None:
+        asked, place = columns.unique(return_inverse=True)
+        by_passage = torch.argsort(place, stable=True)
+        starts = torch.searchsorted(place[by_passage], torch.arange(len(asked) + 1, device=place.device))
+        for block in torch.arange(len(asked), device=place.device).split(size):
+            alike = passages[asked[block]] @ passages.T >= config.duplicates_above
+            alike[torch.arange(len(block), device=place.device), asked[block]] = False
+            for passage, twin in zip(*(part.tolist() for part in alike.nonzero(as_tuple=True)), strict=True):
+                first = int(block[0]) + passage
+                pairs = by_passage[starts[first] : starts[first + 1]]
+                found.append(torch.stack([rows[pairs], torch.full_like(rows[pairs], twin)]))
+    if config.false_negatives_above is not None:
+        best = torch.full((len(queries),), -torch.inf, device=queries.device)
+        best = best.scatter_reduce(0, rows, (queries[rows] * passages[columns]).sum(dim=1), "amax")
+        for block in torch.arange(len(queries), device=rows.device).split(size):
+            limit = config.false_negatives_above * best[block].clamp(min=0)
+            near = (queries[block] @ passages.T > limit[:, None]) & (best[block] > 0)[:, None]
+            row, column = near.nonzero(as_tuple=True)
+            found.append(torch.stack([block[row], column]))
+    if not found:
+        return rows[:0], columns[:0]
+    entries = torch.cat(found, dim=1)
+    keys = (entries[0] * len(passages) + entries[1]).unique()
+    keys = keys[~torch.isin(keys, rows * len(passages) + columns)]
+    return keys // len(passages), keys % len(passages)

@@ -1,0 +1,48 @@
+"""Work on all cores whose results do not depend on how many there are.
+
+A sum that a library shares out over threads comes out a little different on another number of them. Here every
+product runs on one thread, work is shared out in pieces that do not depend on the machine, and results are joined in
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class SideBySide:
+    """A context in which torch's products run on one thread each, and :meth:`map` runs calls side by side.
+
+    Args:
+        workers: How many at a time; as many as torch had threads, by default.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers
+
+    def __enter__(self) -> SideBySide:
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._pool = ThreadPoolExecutor(self._workers or self._threads)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """The results of all calls, in the order of the items."""
+        items = list(items)
+        if len(items) == 1:
+            return [function(items[0])]
+        return list(self._pool.map(function, items))
