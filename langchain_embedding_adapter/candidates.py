@@ -67,17 +67,20 @@ BASE = Candidate(QueryMap())
 """What training starts from: the identity, or the adapter that is trained again."""
 
 
-def candidates(start: BaseAdapter, config: TrainingConfig, *, family: Family, all_passages: bool) -> list[Candidate]:
+def candidates(
+    start: BaseAdapter, config: TrainingConfig, *, questions: int, family: Family, all_passages: bool
+) -> list[Candidate]:
     """What to choose among, from simple to complex, :data:`BASE` first.
 
     Args:
         start: Where training starts.
         config: The grids.
+        questions: How many there are to learn from; closed forms are for few.
         family: ``"linear"`` leaves out every memory, ``"memory"`` whatever has none but the base.
         all_passages: Whether to try the convex fit against all passages too.
     """
     fresh = is_identity(start)
-    closed = [QueryMap(name) for name in config.closed_forms] if fresh else []
+    closed = [QueryMap(name) for name in config.closed_forms] if fresh and questions < config.small else []
     convex = [QueryMap("convex", scale, ridge) for scale, ridge in config.linear_grid]
     if all_passages:
         convex += [replace(found, negatives="all") for found in convex]

@@ -20,10 +20,12 @@ class TrainingConfig:
         linear_grid: Pairs of scale and ridge that selection tries for a linear map, from simple to complex.
         memory_grid: Pairs of temperature and strength that selection tries for a memory, from simple to complex.
         strengths: How far from the base to a fitted linear map selection tries to go, 1 always.
-        closed_forms: Closed forms that selection tries: ``"mean shift"``, ``"procrustes"``, ``"ridge regression"``.
+        closed_forms: Closed forms that selection tries where questions are few: ``"mean shift"``, ``"procrustes"``,
+            ``"ridge regression"``.
         memory_size: Most questions that a memory holds; a query costs a product with each.
         folds: Parts of the cross-validation, of each of its two kinds.
-        small: With fewer questions than this, selection takes the simplest candidate within one standard error.
+        small: With fewer questions than this, questions are few: selection tries closed forms too, and takes the
+            simplest candidate within one standard error of the best.
         negatives: What a question's passages compete with: ``"asked"``, the passages that have a training question, or
             ``"all"`` passages, which pays only where future questions hit the same passages.
         duplicates_above: A passage whose cosine to a right one is at least this is no negative; ``None`` lets it be.

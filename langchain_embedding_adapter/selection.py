@@ -174,7 +174,13 @@ def select(
     else:
         kinds = _folds(vectors, config)
     choices = [
-        *candidates(start, config, family=family, all_passages=expect == SAME and config.negatives == "asked"),
+        *candidates(
+            start,
+            config,
+            questions=len(vectors.query_ids),
+            family=family,
+            all_passages=expect == SAME and config.negatives == "asked",
+        ),
         *further,
     ]
     examined = cross_validate(

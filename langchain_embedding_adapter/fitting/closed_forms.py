@@ -30,11 +30,18 @@ def centred_procrustes(queries: Tensor, answers: Tensor) -> LinearAdapter:
     """The rotation that brings centred questions nearest to their centred answers, and the shift between centres."""
     from_centre, to_centre = queries.mean(dim=0), answers.mean(dim=0)
     start = torch.from_numpy(identity_matrix(answers.shape[1], queries.shape[1]))
-    # Directions that no question covers are pulled to the identity, which leaves them alone.
-    cross = (answers - to_centre).T @ (queries - from_centre) / len(queries) + 1e-3 / len(start) * start
-    left, _, right = torch.linalg.svd(cross, full_matrices=False)
+    # Directions that no question covers are pulled to the identity, which leaves them alone; where questions are few,
+    # only the directions that they or their answers cover are turned.
+    cross = (answers - to_centre).T @ (queries - from_centre) / len(queries)
+    pull = 1e-3 / len(start)
+    if len(start) == start.shape[1] > 2 * len(queries):
+        basis, _ = torch.linalg.qr(torch.cat([answers - to_centre, queries - from_centre]).T)
+        left, _, right = torch.linalg.svd(basis.T @ cross @ basis + pull * torch.eye(basis.shape[1]))
+        rotation = start + basis @ (left @ right - torch.eye(basis.shape[1])) @ basis.T
+    else:
+        left, _, right = torch.linalg.svd(cross + pull * start, full_matrices=False)
+        rotation = left @ right
     adapter = LinearAdapter(queries.shape[1], answers.shape[1], bias=True)
-    rotation = left @ right
     adapter.weight = rotation.numpy()
     adapter.bias = (to_centre - rotation @ from_centre).numpy()
     return adapter

@@ -29,7 +29,7 @@ def turned() -> PairVectors:
 def test_what_is_examined_is_what_would_be_served(turned: PairVectors) -> None:
     """Every candidate's figures on a fold are those of its adapter, fitted on the fold and evaluated as any other."""
     for kind, fold in ((NEW, topic_folds(turned, 3, 0)[1]), (SAME, question_folds(turned, 3, 0)[0])):
-        choices = candidates(START, TrainingConfig(), family="default", all_passages=True)
+        choices = candidates(START, TrainingConfig(), questions=120, family="default", all_passages=True)
         found = cross_validate({kind: [fold]}, choices, START, TrainingConfig())[kind]
         ranked = fold.examined
         if fold.among_asked:
@@ -76,7 +76,9 @@ def test_it_finds_the_turn_and_says_so(turned: PairVectors) -> None:
     assert f"✔ {selection.chosen}" in printed
     assert "| base " in printed
     rows = selection.to_dict()["candidates"]
-    assert len(rows) + len(selection.given_up) == len(candidates(START, CONFIG, family="default", all_passages=False))
+    assert len(rows) + len(selection.given_up) == len(
+        candidates(START, CONFIG, questions=120, family="default", all_passages=False)
+    )
 
 
 def test_where_there_is_nothing_to_gain_the_base_is_kept() -> None:
@@ -162,7 +164,7 @@ def test_given_questions_decide_in_place_of_folds(turned: PairVectors) -> None:
     ("family", "memories", "linear"), [("default", True, True), ("linear", False, True), ("memory", True, False)]
 )
 def test_families(family, memories: bool, linear: bool) -> None:
-    found = candidates(START, TrainingConfig(), family=family, all_passages=False)
+    found = candidates(START, TrainingConfig(), questions=120, family=family, all_passages=False)
     assert found[0] == BASE
     assert len(set(found)) == len(found)
     assert any(choice.memory for choice in found) is memories
@@ -171,10 +173,10 @@ def test_families(family, memories: bool, linear: bool) -> None:
 
 def test_what_was_trained_before_is_where_candidates_start() -> None:
     memory = MemoryAdapter(DIMENSIONS, DIMENSIONS, size=2, temperature=0.07, strength=0.3)
-    assert candidates(memory, CONFIG, family="default", all_passages=False) == candidates(
-        START, CONFIG, family="default", all_passages=False
+    assert candidates(memory, CONFIG, questions=120, family="default", all_passages=False) == candidates(
+        START, CONFIG, questions=120, family="default", all_passages=False
     )
     memory.keys[0, 0] = 1
-    again = candidates(memory, TrainingConfig(), family="default", all_passages=False)
+    again = candidates(memory, TrainingConfig(), questions=120, family="default", all_passages=False)
     assert {choice.memory for choice in again} == {None, (0.07, 0.3)}
     assert not any(choice.map.method in ("procrustes", "mean shift") for choice in again)
