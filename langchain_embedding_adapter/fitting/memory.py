@@ -47,11 +47,11 @@ def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Float
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
     keys, passages = unit(vectors.queries), unit(vectors.passages)
-    answers = [
-        np.average(passages[found], axis=0, weights=grades)
-        for found, grades in zip(vectors.relevant, vectors.grades, strict=True)
-    ]
-    return keys, np.asarray(answers, dtype=np.float32)
+    rows = np.repeat(np.arange(len(keys)), [len(found) for found in vectors.relevant])
+    shares = np.concatenate([grades / grades.sum() for grades in vectors.grades]).astype(np.float32)
+    answers = np.zeros((len(keys), passages.shape[1]), dtype=np.float32)
+    np.add.at(answers, rows, shares[:, None] * passages[np.concatenate(vectors.relevant)])
+    return keys, answers
 
 
 def condense(keys: Floats, values: Floats, size: int, seed: int) -> tuple[Floats, Floats]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,8 @@ from langchain_embedding_adapter import (
     TwoLayerAdapter,
 )
 from langchain_embedding_adapter.evaluation import retrieval_scores
-from langchain_embedding_adapter.fitting import fit_by_descent, fit_linear, fit_memory
-from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from langchain_embedding_adapter.fitting import CLOSED_FORMS, Problem, fit_by_descent, fit_linear, fit_memory
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 
 
@@ -150,6 +152,108 @@ def test_a_memory_keeps_what_it_knew(turned: PairVectors) -> None:
         turned.take(turned.query_ids[20:30]), MemoryAdapter(DIMENSIONS, DIMENSIONS, size=30), seed=0, known=first
     )
     assert both.keys == pytest.approx(turned.queries[:30], abs=1e-6)
+
+
+def masked(vectors: PairVectors, **settings) -> set[tuple[int, int]]:
+    problem = Problem.of(vectors, TrainingConfig(negatives="all", **settings))
+    return set(zip(problem.masked_rows.tolist(), problem.masked_columns.tolist(), strict=True))
+
+
+def test_near_duplicates_of_a_right_passage_are_no_negatives() -> None:
+    vectors = small_problem()
+    passages = vectors.passages.copy()
+    passages[1], passages[3] = passages[0], passages[2] * 1.5
+    vectors = replace(vectors, passages=passages)
+    expected = set()
+    for row, found in enumerate(vectors.relevant):
+        for twins in ({0, 1}, {2, 3}):
+            if twins & set(found.tolist()):
+                expected |= {(row, twin) for twin in twins - set(found.tolist())}
+    assert expected
+    for entries in (2**22, 12):
+        assert masked(vectors, block_entries=entries) == expected
+    assert masked(vectors, duplicates_above=None) == set()
+
+
+def test_likely_positives_are_no_negatives_where_asked_for() -> None:
+    vectors = small_problem()
+    scores = unit(vectors.queries) @ unit(vectors.passages).T
+    expected = set()
+    for row, found in enumerate(vectors.relevant):
+        best = scores[row, found].max()
+        expected |= {(row, p) for p in range(12) if best > 0 and scores[row, p] > 0.95 * best and p not in found}
+    assert expected
+    assert masked(vectors, false_negatives_above=0.95, duplicates_above=None) == expected
+
+
+def test_what_is_masked_does_not_push() -> None:
+    problem = Problem.of(small_problem(), TrainingConfig(negatives="all", false_negatives_above=0.95))
+    scores = torch.zeros(15, 12)
+    raised = scores.index_put((problem.masked_rows, problem.masked_columns), torch.tensor(9.0))
+    assert problem.loss(raised) == problem.loss(scores)
+    _, gradient = problem.loss_and_gradient(raised)
+    assert gradient[problem.masked_rows, problem.masked_columns].abs().max() < 1e-20
+    assert problem.loss(scores + torch.eye(15, 12)) != problem.loss(scores)
+
+
+def test_weights_of_questions_are_of_one_on_average() -> None:
+    vectors = small_problem()
+    weights = {query: float(number) for number, query in enumerate(vectors.query_ids)}
+    problem = Problem.of(vectors, TrainingConfig(), question_weights=weights)
+    assert float(problem.weights.sum()) == pytest.approx(15)
+    one_question = problem.weights[problem.rows == 14]
+    assert float(one_question.sum()) == pytest.approx(14 / 7)
+    assert (one_question / one_question.sum()).tolist() == pytest.approx((np.array([1, 2, 3]) / 6).tolist())
+    with pytest.raises(ValueError, match="not all of them 0"):
+        Problem.of(vectors, TrainingConfig(), question_weights=dict.fromkeys(vectors.query_ids, 0.0))
+
+
+def test_fewer_questions_and_passages_than_dimensions_give_the_same_optimum() -> None:
+    """Turned into a space of more dimensions, the same vectors give the same map, turned."""
+    small = small_problem()
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(40, 5)))[0].astype(np.float32)
+    wide = replace(small, queries=small.queries @ turn.T, passages=small.passages @ turn.T)
+    config = TrainingConfig(scale=10, tolerance=1e-6)
+    narrow, _ = fit_linear(small, LinearAdapter(5, 5, bias=True), config)
+    found, _ = fit_linear(wide, LinearAdapter(40, 40, bias=True), config)
+    assert turn.T @ found.weight @ turn == pytest.approx(narrow.weight, abs=2e-3)
+    assert turn.T @ found.bias == pytest.approx(narrow.bias, abs=2e-3)
+    aside = np.eye(40, dtype=np.float32) - turn @ turn.T  # what no question covers is passed through
+    assert found.weight @ aside == pytest.approx(aside, abs=1e-4)
+
+
+def rotated(dimensions: int, count: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Questions, their answers turned by a known rotation and shifted, and the rotation."""
+    random = np.random.default_rng(0)
+    rotation = np.linalg.qr(random.normal(size=(dimensions, dimensions)))[0]
+    queries = unit(random.normal(size=(count, dimensions)).astype(np.float32))
+    answers = (queries @ rotation.T + 0.1).astype(np.float32)
+    return torch.from_numpy(queries), torch.from_numpy(answers), rotation
+
+
+def test_procrustes_finds_a_rotation_and_a_shift() -> None:
+    queries, answers, rotation = rotated(6, 200)
+    adapter = CLOSED_FORMS["procrustes"](queries, answers)
+    assert adapter.weight == pytest.approx(rotation, abs=0.02)
+    assert adapter.forward(queries.numpy()) == pytest.approx(answers.numpy(), abs=0.02)
+
+
+def test_procrustes_of_few_questions_is_a_rotation_that_leaves_other_directions_alone() -> None:
+    queries, answers, _ = rotated(50, 8)
+    adapter = CLOSED_FORMS["procrustes"](queries, answers)
+    assert adapter.weight @ adapter.weight.T == pytest.approx(np.eye(50), abs=1e-4)
+    covered = np.linalg.qr(np.concatenate([(part - part.mean(0)).numpy() for part in (queries, answers)]).T)[0]
+    aside = np.eye(50) - covered @ covered.T
+    assert adapter.weight @ aside == pytest.approx(aside, abs=1e-3)
+
+
+def test_the_mean_shift_brings_means_together_and_ridge_regression_lies_between() -> None:
+    queries, answers, _ = rotated(6, 200)
+    shifted = CLOSED_FORMS["mean shift"](queries, answers)
+    assert (shifted.weight == np.eye(6)).all()
+    assert shifted.forward(queries.numpy()).mean(axis=0) == pytest.approx(answers.mean(dim=0).numpy(), abs=1e-5)
+    regressed = CLOSED_FORMS["ridge regression"](queries, answers).forward(queries.numpy())
+    assert np.square(regressed - answers.numpy()).sum() < np.square(queries.numpy() - answers.numpy()).sum()
 
 
 CONFIG = TrainingConfig(epochs=6, learning_rate=1e-2, ridge=0, patience=20, batch_size=16)
