@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.result import TrainingResult
     from langchain_embedding_adapter.stores import adapt_store
-    from langchain_embedding_adapter.trainer import AdapterTrainer, TrainingResult
+    from langchain_embedding_adapter.trainer import AdapterTrainer
 
 _HOMES = {
     "AdaptedEmbeddings": "embeddings",
@@ -38,7 +39,7 @@ _HOMES = {
     "QADataset": "pairs",
     "RetrievalReport": "evaluation",
     "TrainingConfig": "config",
-    "TrainingResult": "trainer",
+    "TrainingResult": "result",
     "TwoLayerAdapter": "adapters",
     "WordLlamaEmbeddings": "local",
     "adapt_store": "stores",

@@ -21,8 +21,9 @@ from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.tables import aligned, format_p_value, side_by_side, start_of
-from langchain_embedding_adapter.trainer import AdapterTrainer, TrainingResult
+from langchain_embedding_adapter.trainer import AdapterTrainer
 
 UNSEEN_SHARE = 0.2
 """Share of the questions whose topics are kept wholly for the test."""

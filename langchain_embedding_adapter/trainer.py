@@ -6,8 +6,8 @@ and the adapter against the base on questions held out, before anybody relies on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -28,75 +28,16 @@ from langchain_embedding_adapter.adapters import (
 from langchain_embedding_adapter.candidates import Candidate, Family, Future, QueryMap
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, evaluate_retrieval
+from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
 from langchain_embedding_adapter.holdout import examine, figure, hold_out, improves
-from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.tables import format_p_value
+from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.selection import Selection
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What training made, and how it was found to do.
-
-    Printed, it is the verdict and the table of the questions that decided.
-
-    Attributes:
-        embeddings: The base with the adapter on top: what a retriever takes.
-        report: Base against adapted on questions that the fit had not seen: those of the cross-validation (about new
-            passages, unless ``expect="same passages"``), or those held out. Where ``improved`` is false, "adapted" is
-            what was turned down, or the base.
-        history: A row a step or an epoch; row 0 is the base.
-        improved: Whether the adapter beat the base; where not, ``embeddings`` carries what training started from.
-        config: The settings.
-        selection: What was tried, what won and why; ``None`` for adapters that are trained in epochs.
-    """
-
-    embeddings: AdaptedEmbeddings
-    report: RetrievalReport
-    history: list[dict[str, float]]
-    improved: bool
-    config: TrainingConfig
-    selection: Selection | None
-    _cache: VectorCache = field(repr=False)
-
-    @property
-    def adapter(self) -> BaseAdapter:
-        """The adapter."""
-        return self.embeddings.adapter
-
-    @property
-    def verdict(self) -> str:
-        """One sentence: what was chosen and by how much it beat the base, or that the base is kept."""
-        if self.selection is not None:
-            return self.selection.reason
-        row = self.report[self.config.metric]
-        p_value = format_p_value(row.p_value or 0.0)
-        figures = f"{label(row.metric)} {row.base:.3f} → {row.adapted:.3f}"
-        asked = f"{len(self.report.query_ids)} held-out questions"
-        if self.improved:
-            return f"The adapter beats the base on {asked}: {figures} (p {p_value})."
-        return f"No gain on {asked} ({figures}): the base is kept."
-
-    def evaluate(self, dataset: QADataset, *, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
-        """Base against adapted on questions that training has not seen; no text is embedded a second time."""
-        return evaluate_retrieval(self.embeddings, dataset, ks=ks, cache=self._cache)
-
-    def save(self, folder: str | Path) -> None:
-        """Write the adapter, as ``embeddings.save_pretrained`` does, with report, selection and history as JSON."""
-        extra: dict[str, Any] = {"report.json": self.report.to_dict(), "history.json": self.history}
-        if self.selection is not None:
-            extra["selection.json"] = self.selection.to_dict()
-        self.embeddings.save_pretrained(folder, extra=extra)
-
-    def __str__(self) -> str:
-        return f"{self.verdict}\n\n{self.report}"
 
 
 class AdapterTrainer:

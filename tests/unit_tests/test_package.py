@@ -62,6 +62,7 @@ FLOORS = {
     "candidates": 4.5,
     "crossvalidation": 4.6,
     "selection": 4.7,
+    "result": 4.8,
     "trainer": 5,
     "demo": 5.5,
     "runs": 5.5,
