@@ -38,7 +38,6 @@ RANKED_PASSAGES = 16_384
 """Most passages without a question that are ranked: of more, a random part, and the base suffers as the adapted do."""
 NEAREST = 32
 """How many of them compete with a memory for each question: those that the map beside it finds nearest."""
-BLOCK = 256
 HOPELESS = 3.0
 """A map is given up when, after the first folds, its best candidate is behind by so many standard errors."""
 TOLERANCE = 1e-3
@@ -55,7 +54,8 @@ class Examined:
     Attributes:
         vectors: The examined questions of every fold, one fold after the other, each question once.
         passages: How many passages were ranked.
-        ranks: For each candidate that was not given up the rank, from 0, of every right passage.
+        ranks: For each candidate that was not given up the rank, from 0, of every right passage; beyond the cut-offs
+            of reports and of the metric that decides it may be told too low.
     """
 
     vectors: PairVectors
@@ -199,12 +199,10 @@ class _FoldRanking:
     def _ranks(self, scores: Tensor) -> Ranks:
         scores[self.hidden] = -torch.inf
         right = scores[self.rows, self.columns]
-        if len(self.rows) != len(scores):  # several right passages a question
-            blocks = torch.split(torch.arange(len(right)), BLOCK)
-            higher = torch.cat([(scores[self.rows[block]] > right[block, None]).sum(dim=1) for block in blocks])
-        else:
-            higher = (scores > right[:, None]).sum(dim=1)
-        return higher.to(torch.int32).numpy()
+        if len(self.rows) != len(scores):  # several right passages a question: only the first ranks are told apart
+            deepest = max(*DEFAULT_KS, self.config.cutoff)
+            scores = scores.topk(min(deepest, scores.shape[1]), dim=1).values[self.rows]
+        return (scores > right[:, None]).sum(dim=1).to(torch.int32).numpy()
 
     def _maps(self, maps: Sequence[QueryMap]) -> Iterator[tuple[QueryMap, Tensor]]:
         """Each map and the unit query vectors it gives, ``(examined, out)``."""
