@@ -34,7 +34,8 @@ class TrainingConfig:
             is weak it is what there is to learn.
         block_entries: Most scores, questions × passages, held at a time by each thread.
         max_steps: Most evaluations of the objective in the fit of a linear map.
-        tolerance: The fit of a linear map has converged when no entry of its gradient is larger.
+        tolerance: The fit of a linear map has converged when no entry of its gradient is larger than this share of
+            ``scale / √entries``, the size that entries have before anything is learned.
         epochs: Most passes over the pairs for adapters other than linear.
         batch_size: Questions a step of these.
         learning_rate: Of AdamW.
@@ -61,7 +62,7 @@ class TrainingConfig:
     false_negatives_above: float | None = None
     block_entries: int = 2**22
     max_steps: int = 200
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     epochs: int = 50
     batch_size: int = 64
     learning_rate: float = 1e-3

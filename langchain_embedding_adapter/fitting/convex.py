@@ -69,12 +69,13 @@ def minimise(
         parameters = [_into(new - old, from_passages) for new, old in zip(starts, middles, strict=True)]
         parameters[0] = _times(parameters[0], from_queries)
         blocks = replace(problem, queries=queries).blocks(config.block_entries)
+        tolerance = config.tolerance * config.scale / parameters[0].numel() ** 0.5
         optimizer = torch.optim.LBFGS(
             parameters,
             max_iter=config.max_steps,
             max_eval=config.max_steps,
-            tolerance_grad=config.tolerance,
-            tolerance_change=config.tolerance * 1e-4,
+            tolerance_grad=tolerance,
+            tolerance_change=config.tolerance * 1e-5,
             history_size=HISTORY,
             line_search_fn="strong_wolfe",
         )
@@ -109,7 +110,7 @@ def minimise(
         ]
     steepest = max(float(parameter.grad.abs().max()) for parameter in optimizer.param_groups[0]["params"])
     logger.debug("linear fit: %d evaluations, loss %.4f, gradient %.1e", len(losses), losses[-1], steepest)
-    if len(losses) >= config.max_steps and steepest > 10 * config.tolerance:
+    if len(losses) >= config.max_steps and steepest > 10 * tolerance:
         logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
     fitted = copy.copy(start)
     fitted.load_arrays({name: array.cpu().numpy() for name, array in zip(start.to_arrays(), found, strict=True)})

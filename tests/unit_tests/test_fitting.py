@@ -91,14 +91,14 @@ def test_the_linear_fit_turns_the_small_world_back(turned: PairVectors) -> None:
 
 @pytest.mark.parametrize("ridge", [0.1, 1.0])
 def test_the_linear_fit_reaches_the_optimum_of_an_independent_solver(ridge: float) -> None:
-    config = TrainingConfig(ridge=ridge, scale=10)
+    config = TrainingConfig(ridge=ridge, scale=10, tolerance=1e-5)
     adapter, _ = fit_linear(small_problem(), LinearAdapter(5, 5), config)
     assert adapter.weight == pytest.approx(reference_optimum(small_problem(), config), abs=1e-3)
 
 
 def test_blocks_give_what_one_block_gives() -> None:
-    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig())
-    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(block_entries=40))  # 3 questions each
+    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(tolerance=1e-5))
+    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(block_entries=40, tolerance=1e-5))
     assert blocked.weight == pytest.approx(whole.weight, abs=1e-3)
 
 
