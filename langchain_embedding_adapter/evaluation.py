@@ -87,7 +87,8 @@ class RetrievalReport:
     @cached_property
     def rows(self) -> tuple[MetricRow, ...]:
         """Every metric's means, gain and significance."""
-        return tuple(self._row(metric) for metric in self.base_scores)
+        tests: dict[bytes, float] = {}  # metrics often differ alike: with one right passage hit rate is recall
+        return tuple(self._row(metric, tests) for metric in self.base_scores)
 
     def __getitem__(self, metric: str) -> MetricRow:
         """The row of one metric, by key: ``report["ndcg@10"].gain``."""
@@ -148,19 +149,22 @@ class RetrievalReport:
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
-    def _row(self, metric: str) -> MetricRow:
+    def _row(self, metric: str, tests: dict[bytes, float]) -> MetricRow:
         base = self.base_scores[metric]
         if self.adapted_scores is None:
             return MetricRow(metric, float(base.mean()))
         adapted = self.adapted_scores[metric]
         difference = adapted - base
+        key = difference.tobytes()
+        if key not in tests:
+            tests[key] = randomisation_test(difference)
         better, worse = int((difference > 1e-12).sum()), int((difference < -1e-12).sum())
         return MetricRow(
             metric=metric,
             base=float(base.mean()),
             adapted=float(adapted.mean()),
             gain=float(difference.mean()),
-            p_value=randomisation_test(difference),
+            p_value=tests[key],
             better=better,
             same=len(difference) - better - worse,
             worse=worse,
