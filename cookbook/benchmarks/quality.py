@@ -348,8 +348,11 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             )
             axis.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
         axis.axhline(0, color="black", linewidth=0.5)
-        axis.set(xscale="log", title=f"{collection}, {model}", xlabel="training pairs", ylabel="nDCG@10 × 100 gained")
-    axes[0].legend()
+        pairs = sorted({row["pairs"] for row in rows if row["collection"] == collection})
+        axis.set(xscale="log", title=f"{collection}\n{model}", xlabel="training pairs", ylabel="nDCG@10 × 100 gained")
+        axis.set_xticks(pairs, [str(number) for number in pairs])
+        axis.minorticks_off()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(shown))
     figure.savefig(file)
 
 
