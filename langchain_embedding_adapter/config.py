@@ -14,9 +14,10 @@ class TrainingConfig:
     """Settings of :meth:`AdapterTrainer.train`.
 
     Attributes:
-        scale: Inverse temperature of the softmax over cosines.
-        ridge: How strongly the fit is held to the identity: the weight of ``‖W − I‖² + ‖b‖²`` for a linear map, of the
-            mean squared displacement of a query for every other adapter.
+        scale: Inverse temperature of the softmax over cosines, for adapters trained in epochs and a single linear fit;
+            selection tries those of ``linear_grid``.
+        ridge: How strongly these are held to where they started: the weight of the mean squared displacement of a
+            query, and of ``‖W − I‖² + ‖b‖²`` in a single linear fit.
         linear_grid: Pairs of scale and ridge that selection tries for a linear map, from simple to complex.
         memory_grid: Pairs of temperature and strength that selection tries for a memory, from simple to complex.
         strengths: How far from the base to a fitted linear map selection tries to go, 1 always.

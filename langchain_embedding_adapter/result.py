@@ -30,7 +30,7 @@ class TrainingResult:
         embeddings: The base with the adapter on top: what a retriever takes.
         report: Base against adapted on questions that the fit had not seen: those of the cross-validation (about new
             passages, unless ``expect="same passages"``), or those held out. Where ``improved`` is false, "adapted" is
-            what was turned down, or the base.
+            what was turned down, or the base; where an adapter was trained again, "base" is that adapter.
         history: A row a step or an epoch; row 0 is the base.
         improved: Whether the adapter beat the base; where not, ``embeddings`` carries what training started from.
         config: The settings.

@@ -46,7 +46,7 @@ from langchain_embedding_adapter.vectors import PairVectors
 
 logger = logging.getLogger(__name__)
 
-NEW, SAME, VALIDATION = "new passages", "same passages", "validation"
+NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
 SIGNIFICANT = 1.645
 """So many standard errors are significant: five per cent, on one side."""
 LARGEST = 4096
@@ -238,7 +238,7 @@ def choose(
         f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * _error(gains[kind][simplest]):.1f} on {kind}"
         for kind in gains
     )
-    because = "the best gain of those not significantly behind the best on new passages" if guard else "the best gain"
+    because = f"the best gain of those not significantly behind the best on {guard}" if guard else "the best gain"
     if simplest != winner:
         because = f"the simplest within one standard error of {winner}"
     return simplest, (

@@ -19,6 +19,7 @@ from langchain_embedding_adapter._files import write_atomically
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.convex import History
+from langchain_embedding_adapter.fitting.problem import QuestionWeights
 from langchain_embedding_adapter.vectors import PairVectors
 
 logger = logging.getLogger(__name__)
@@ -81,11 +82,15 @@ class Checkpoint:
         return history, {name: value.numpy() for name, value in part("best/").items()}
 
 
-def fingerprint(vectors: PairVectors, adapter: BaseAdapter, config: TrainingConfig) -> str:
+def fingerprint(
+    vectors: PairVectors, adapter: BaseAdapter, config: TrainingConfig, question_weights: QuestionWeights | None = None
+) -> str:
     """What a checkpoint belongs to, as a hash: data, start and settings (the number of epochs may change)."""
     digest = hashlib.sha256()
     settings = {name: value for name, value in asdict(config).items() if name not in ("epochs", "patience", "device")}
-    digest.update(json.dumps([settings, adapter.kind, adapter.arguments], default=repr).encode())
-    for array in (*adapter.to_arrays().values(), vectors.queries, vectors.passages, *vectors.relevant):
+    digest.update(
+        json.dumps([settings, adapter.kind, adapter.arguments, dict(question_weights or {})], default=repr).encode()
+    )
+    for array in (*adapter.to_arrays().values(), vectors.queries, vectors.passages, *vectors.relevant, *vectors.grades):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

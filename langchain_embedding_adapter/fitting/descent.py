@@ -59,7 +59,7 @@ def fit_by_descent(
     device = problem.queries.device
     twin, module = adapter.trainable(str(device))
     optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    state = Checkpoint(checkpoint, fingerprint(vectors, adapter, config))
+    state = Checkpoint(checkpoint, fingerprint(vectors, adapter, config, question_weights))
     history, best = state.resume(module, optimizer)
     if not history:
         history, best = [{"epoch": 0, config.metric: validate(adapter)}], adapter.to_arrays()

@@ -329,6 +329,9 @@ def test_a_checkpoint_of_something_else_is_refused(turned: PairVectors, tmp_path
     train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), CONFIG, checkpoint=path)
     with pytest.raises(ValueError, match="checkpoint of other data, settings or another adapter"):
         train(turned, TwoLayerAdapter(DIMENSIONS, 16, DIMENSIONS), CONFIG, checkpoint=path)
+    weights = dict.fromkeys(turned.query_ids[:9], 2.0)
+    with pytest.raises(ValueError, match="checkpoint of other data, settings or another adapter"):
+        train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), CONFIG, checkpoint=path, question_weights=weights)
     path.write_bytes(b"not safetensors")
     with pytest.raises(ValueError, match="is no checkpoint"):
         train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), CONFIG, checkpoint=path)

@@ -181,3 +181,16 @@ def test_what_was_trained_before_is_where_candidates_start() -> None:
     again = candidates(memory, TrainingConfig(), questions=120, family="default", all_passages=False)
     assert {choice.memory for choice in again} == {None, (0.07, 0.3)}
     assert not any(choice.map.method in ("procrustes", "mean shift") for choice in again)
+
+
+def test_a_memory_trained_again_holds_old_and_new_questions(turned: PairVectors) -> None:
+    choice = Candidate(QueryMap(), (0.05, 1))
+    old, new = turned.rows(np.arange(0, 120, 2)), turned.rows(np.arange(1, 120, 2))
+    first, _ = fit_chosen(old, choice, START, CONFIG)
+    assert isinstance(first, MemoryAdapter)
+    again, _ = fit_chosen(new, choice, first, CONFIG)
+    assert isinstance(again, MemoryAdapter)
+    assert again.keys[again.keys.any(axis=1)] == pytest.approx(np.concatenate([old.queries, new.queries]), abs=1e-6)
+    small, _ = fit_chosen(new, choice, first, TrainingConfig(memory_size=70))
+    assert isinstance(small, MemoryAdapter)
+    assert small.size == len(small.keys) == 70

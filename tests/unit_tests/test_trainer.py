@@ -175,7 +175,7 @@ def test_validation_can_be_given(base: AngleEmbeddings, dataset) -> None:
     train, validation, _ = dataset.split(0.2, 0.2)
     result = AdapterTrainer(base).train(train, validation=validation)
     assert result.report.query_ids == tuple(validation.queries)
-    assert list(result.selection.gains) == ["validation"]
+    assert list(result.selection.gains) == ["validation questions"]
     in_epochs = AdapterTrainer(base).train(
         train, validation=validation, adapter="low-rank", config=TrainingConfig(epochs=1)
     )
@@ -276,7 +276,7 @@ def test_trained_again_the_map_is_held_to_yesterdays(base: AngleEmbeddings, data
     assert held.adapter.to_arrays()["weight"] == pytest.approx(before.adapter.to_arrays()["weight"], abs=1e-3)
 
 
-def test_trained_again_a_memory_remembers_old_and_new(base: AngleEmbeddings, dataset) -> None:
+def test_trained_again_a_memory_does_not_forget(base: AngleEmbeddings, dataset) -> None:
     parts = list(dataset.queries)
     config = TrainingConfig(linear_grid=((40, 0.1),), memory_grid=((0.05, 1),), small=0)
     trainer = AdapterTrainer(base, config=config)
@@ -285,9 +285,9 @@ def test_trained_again_a_memory_remembers_old_and_new(base: AngleEmbeddings, dat
     assert isinstance(first.adapter, MemoryAdapter)
     again = trainer.train(dataset.subset(parts[1::2]), adapter=first.adapter, expect="same passages")
     assert isinstance(again.adapter, MemoryAdapter)
-    if again.improved:
-        assert again.adapter.keys.any(axis=1).sum() == len(dataset)
-        assert again.evaluate(old)["ndcg@10"].adapted > 0.9
+    before = first.evaluate(old)["ndcg@10"].adapted
+    assert before > first.evaluate(old)["ndcg@10"].base + 0.03
+    assert again.evaluate(old)["ndcg@10"].adapted >= before - 0.02
 
 
 def test_weights_say_which_questions_count(base: AngleEmbeddings, dataset) -> None:
