@@ -24,7 +24,8 @@ class TrainingConfig:
         closed_forms: Closed forms that selection tries where questions are few: ``"mean shift"``, ``"procrustes"``,
             ``"ridge regression"``.
         memory_size: Most questions that a memory holds; a query costs a product with each.
-        folds: Parts of the cross-validation, of each of its two kinds.
+        folds: Parts of the cross-validation, of each of its two kinds; where questions are many, not every part is
+            examined.
         small: With fewer questions than this, questions are few: selection tries closed forms too, and takes the
             simplest candidate within one standard error of the best.
         negatives: What a question's passages compete with: ``"asked"``, the passages that have a training question, or
@@ -63,7 +64,7 @@ class TrainingConfig:
     false_negatives_above: float | None = None
     block_entries: int = 2**22
     max_steps: int = 200
-    tolerance: float = 1e-3
+    tolerance: float = 3e-3
     epochs: int = 50
     batch_size: int = 64
     learning_rate: float = 1e-3

@@ -40,7 +40,7 @@ NEAREST = 32
 """How many of them compete with a memory for each question: those that the map beside it finds nearest."""
 HOPELESS = 3.0
 """A map is given up when, after the first folds, its best candidate is behind by so many standard errors."""
-TOLERANCE = 1e-2
+TOLERANCE = 2e-2
 """Of the convex fit in a fold: the ranking has long settled by then."""
 
 Ranks = NDArray[np.int32]

@@ -51,6 +51,8 @@ SIGNIFICANT = 1.645
 """So many standard errors are significant: five per cent, on one side."""
 LARGEST = 4096
 """Most questions that are cross-validated; of more, a random part is."""
+ENOUGH = {NEW: 1000, SAME: 200}
+"""No further fold is examined after so many questions: which passages are new decides, and so they have more."""
 
 DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
 """Kinds of adapters that have no optimum to solve for, and may be candidates besides."""
@@ -288,13 +290,17 @@ def _folds(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]
         rows = np.random.default_rng(config.seed).choice(len(vectors.query_ids), LARGEST, replace=False)
         vectors = vectors.rows(np.sort(rows))
         logger.info("candidates are examined on %d of the questions", LARGEST)
-    new, same = (make(vectors, config.folds, config.seed) for make in (topic_folds, question_folds))
-    if len(new) < 2 or len(same) < 2:
+    folds = {
+        NEW: topic_folds(vectors, config.folds, config.seed),
+        SAME: question_folds(vectors, config.folds, config.seed),
+    }
+    if min(map(len, folds.values())) < 2:
         raise ValueError(
             "training needs different questions about at least two passages, to fit on some and examine with others; "
             f"got {len(vectors.query_ids)} about {len(np.unique(np.concatenate(vectors.relevant)))}"
         )
-    return {NEW: new, SAME: same}
+    examined = {kind: np.cumsum([len(fold.examined.query_ids) for fold in found]) for kind, found in folds.items()}
+    return {kind: found[: 1 + int((examined[kind] < ENOUGH[kind]).sum())] for kind, found in folds.items()}
 
 
 def _gains(examined: Examined, config: TrainingConfig) -> dict[Candidate, Gains]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -22,6 +24,8 @@ History = list[dict[str, float]]
 
 HISTORY = 10
 """Steps that L-BFGS remembers; each costs two matrices of the size of the map."""
+FIRST_STEP = 0.3
+"""Of Polyak's step; the loss does not come down to zero."""
 
 
 def fit_linear(
@@ -62,25 +66,18 @@ def minimise(
     starts = [torch.from_numpy(array.copy()).to(device) for array in start.to_arrays().values()]
     losses: list[float] = []
     with SideBySide() as pool:
-        queries, from_queries = _coordinates(problem.queries)
-        passages, from_passages = _coordinates(problem.passages)
+        questions, answers = problem.query_span, problem.passage_span
+        passages = answers.vectors
         # d · (W q + b) = (d W) · q + d · b: passages are fewer than questions, mostly, and so it is they that move.
-        offsets = [_times(problem.passages @ middles[0], from_queries), *(problem.passages @ b for b in middles[1:])]
-        parameters = [_into(new - old, from_passages) for new, old in zip(starts, middles, strict=True)]
-        parameters[0] = _times(parameters[0], from_queries)
-        blocks = replace(problem, queries=queries).blocks(config.block_entries)
+        offsets = [problem.passages @ middle for middle in middles]
+        offsets[0] = questions.coordinates(offsets[0].T).T
+        parameters = [answers.coordinates(new - old) for new, old in zip(starts, middles, strict=True)]
+        parameters[0] = questions.coordinates(parameters[0].T).T.contiguous()
+        count = len(problem.queries)
+        blocks = replace(problem, queries=questions.vectors).blocks(config.block_entries)
         tolerance = config.tolerance * config.scale / parameters[0].numel() ** 0.5
-        optimizer = torch.optim.LBFGS(
-            parameters,
-            max_iter=config.max_steps,
-            max_eval=config.max_steps,
-            tolerance_grad=tolerance,
-            tolerance_change=config.tolerance * 1e-5,
-            history_size=HISTORY,
-            line_search_fn="strong_wolfe",
-        )
 
-        def objective() -> Tensor:
+        def objective(parameters: list[Tensor]) -> tuple[float, list[Tensor]]:
             moved = [
                 config.scale * (offset + passages @ parameter)  # (passages, in), (passages,)
                 for offset, parameter in zip(offsets, parameters, strict=True)
@@ -94,21 +91,18 @@ def minimise(
                 return loss, [gradient.T @ block.queries, gradient.sum(dim=0)][: len(moved)]
 
             results = pool.map(of_block, blocks)
-            total = sum(loss for loss, _ in results) / len(queries)
-            for number, parameter in enumerate(parameters):
-                of_moved = sum(gradients[number] for _, gradients in results) * (config.scale / len(queries))
-                parameter.grad = (passages.T @ of_moved).add_(parameter, alpha=2 * config.ridge)
-                total += config.ridge * (parameter**2).sum()
-            losses.append(float(total))
-            return torch.as_tensor(total)
+            total = sum(float(loss) for loss, _ in results) / count
+            gradients = []
+            for parameter, parts in zip(parameters, zip(*(found for _, found in results), strict=True), strict=True):
+                of_moved = functools.reduce(torch.add, parts) * (config.scale / count)
+                gradients.append((passages.T @ of_moved).add_(parameter, alpha=2 * config.ridge))
+                total += config.ridge * float((parameter**2).sum())
+            losses.append(total)
+            return total, gradients
 
-        optimizer.step(objective)
-        parameters[0] = _times(parameters[0], None if from_queries is None else from_queries.T)
-        found = [
-            middle + (added if from_passages is None else from_passages @ added)
-            for middle, added in zip(middles, parameters, strict=True)
-        ]
-    steepest = max(float(parameter.grad.abs().max()) for parameter in optimizer.param_groups[0]["params"])
+        parameters, steepest = _descend(objective, parameters, tolerance, config.max_steps)
+        parameters[0] = questions.back(parameters[0].T).T
+        found = [middle + answers.back(added) for middle, added in zip(middles, parameters, strict=True)]
     logger.debug("linear fit: %d evaluations, loss %.4f, gradient %.1e", len(losses), losses[-1], steepest)
     if len(losses) >= config.max_steps and steepest > 10 * tolerance:
         logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
@@ -117,20 +111,44 @@ def minimise(
     return fitted, losses
 
 
-def _coordinates(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Vectors in a basis of their span, ``(n, rank)``, and the basis, ``(dimensions, rank)``.
+def _descend(
+    objective: Callable[[list[Tensor]], tuple[float, list[Tensor]]],
+    start: list[Tensor],
+    tolerance: float,
+    max_evaluations: int,
+) -> tuple[list[Tensor], float]:
+    """L-BFGS from ``start`` until no entry of the gradient is above ``tolerance``.
 
-    Where they are not fewer than their dimensions, the vectors themselves and ``None``.
+    torch's first step has length one in the sum of its entries, whatever the problem; in units of ``stretch`` that
+    length is :data:`FIRST_STEP` of the one that would bring a linear loss down to zero (Polyak's).
+
+    Returns:
+        The parameters and the largest entry of their gradient.
     """
-    if len(vectors) >= vectors.shape[1]:
-        return vectors, None
-    basis, triangle = torch.linalg.qr(vectors.T)
-    return triangle.T.contiguous(), basis
+    loss, gradients = objective(start)
+    size = sum(float(gradient.abs().sum()) for gradient in gradients)
+    square = sum(float((gradient**2).sum()) for gradient in gradients)
+    stretch = FIRST_STEP * loss * size / square if square > 0 else 1.0
+    known: tuple[float, list[Tensor]] | None = (loss, gradients)
+    parameters = [parameter / stretch for parameter in start]
+    optimizer = torch.optim.LBFGS(
+        parameters,
+        max_iter=max_evaluations,
+        max_eval=max_evaluations - 1,
+        tolerance_grad=tolerance * stretch,
+        tolerance_change=tolerance * 1e-6,
+        history_size=HISTORY,
+        line_search_fn="strong_wolfe",
+    )
 
+    def closure() -> float:
+        nonlocal known
+        loss, gradients = known or objective([stretch * parameter for parameter in parameters])
+        known = None
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = stretch * gradient
+        return loss
 
-def _times(matrix: Tensor, basis: Tensor | None) -> Tensor:
-    return matrix if basis is None else matrix @ basis
-
-
-def _into(matrix: Tensor, basis: Tensor | None) -> Tensor:
-    return matrix if basis is None else basis.T @ matrix
+    optimizer.step(closure)
+    steepest = max(float(parameter.grad.abs().max()) for parameter in optimizer.param_groups[0]["params"])
+    return [stretch * parameter for parameter in parameters], steepest / stretch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,35 @@ from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 QuestionWeights = Mapping[str, float]
 """How much questions count, by id; 1 where one is not named."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Vectors in an orthonormal basis of what they span, where they are fewer than their dimensions.
+
+    Attributes:
+        vectors: ``(n, rank)``: the vectors in this basis; as they are, where they are not fewer.
+        basis: ``(dimensions, rank)``, or ``None`` for the identity.
+    """
+
+    vectors: Tensor
+    basis: Tensor | None
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> Span:
+        """The span of ``(n, dimensions)`` vectors."""
+        if len(vectors) >= vectors.shape[1]:
+            return cls(vectors, None)
+        basis, triangle = torch.linalg.qr(vectors.T)
+        return cls(triangle.T.contiguous(), basis)
+
+    def coordinates(self, columns: Tensor) -> Tensor:
+        """``(dimensions, ...)`` in this basis, ``(rank, ...)``."""
+        return columns if self.basis is None else self.basis.T @ columns
+
+    def back(self, columns: Tensor) -> Tensor:
+        """``(rank, ...)`` in all dimensions, ``(dimensions, ...)``."""
+        return columns if self.basis is None else self.basis @ columns
 
 
 @dataclass(frozen=True)
@@ -67,6 +97,16 @@ class Problem:
             masked_rows=masked_rows,
             masked_columns=masked_columns,
         )
+
+    @cached_property
+    def query_span(self) -> Span:
+        """The span of the questions."""
+        return Span.of(self.queries)
+
+    @cached_property
+    def passage_span(self) -> Span:
+        """The span of the passages."""
+        return Span.of(self.passages)
 
     def take(self, questions: Tensor) -> Problem:
         """Some of the questions, in the order given."""
