@@ -33,6 +33,7 @@ class QueryMap:
         ridge: Of the convex fit.
         negatives: Of the convex fit.
         strength: How far to go from the start towards the fitted map.
+        taught: Whether the convex fit learns from a teacher's opinion too.
     """
 
     method: str = "start"
@@ -40,14 +41,20 @@ class QueryMap:
     ridge: float = 0.0
     negatives: Literal["asked", "all"] = "asked"
     strength: float = 1.0
+    taught: bool = False
 
     def __str__(self) -> str:
         if self.method != "convex":
             name = {"start": "base"}.get(self.method, self.method)
         else:
             name = f"linear, scale {self.scale:g}, ridge {self.ridge:g}"
-            name += ", all passages" * (self.negatives == "all")
+            name += ", all passages" * (self.negatives == "all") + ", taught" * self.taught
         return name + f", strength {self.strength:g}" * (self.strength != 1)
+
+    def settings(self, config: TrainingConfig) -> TrainingConfig:
+        """The settings of its convex fit."""
+        share = config.teacher_share if self.taught else 0.0
+        return replace(config, scale=self.scale, ridge=self.ridge, negatives=self.negatives, teacher_share=share)
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,13 @@ BASE = Candidate(QueryMap())
 
 
 def candidates(
-    start: BaseAdapter, config: TrainingConfig, *, questions: int, family: Family, all_passages: bool
+    start: BaseAdapter,
+    config: TrainingConfig,
+    *,
+    questions: int,
+    family: Family,
+    all_passages: bool = False,
+    taught: bool = False,
 ) -> list[Candidate]:
     """What to choose among, from simple to complex, :data:`BASE` first.
 
@@ -78,12 +91,15 @@ def candidates(
         questions: How many there are to learn from; closed forms are for few.
         family: ``"linear"`` leaves out every memory, ``"memory"`` whatever has none but the base.
         all_passages: Whether to try the convex fit against all passages too.
+        taught: Whether to try it with a teacher's opinion too.
     """
     fresh = is_identity(start)
     closed = [QueryMap(name) for name in config.closed_forms] if fresh and questions < config.small else []
     convex = [QueryMap("convex", scale, ridge) for scale, ridge in config.linear_grid]
     if all_passages:
         convex += [replace(found, negatives="all") for found in convex]
+    if taught:
+        convex += [replace(found, taught=True) for found in convex]
     weak = [replace(found, strength=strength) for found in convex for strength in config.strengths if strength < 1]
     memories: list[Recall] = [] if family == "linear" else list(config.memory_grid)
     remembers = isinstance(start, MemoryAdapter) and not fresh

@@ -34,14 +34,22 @@ class TrainingConfig:
         false_negatives_above: A passage that the base scores above this share of the best right one is taken for
             another right one, and is no negative (NV-Retriever proposes 0.95); ``None`` lets it be, as where the base
             is weak it is what there is to learn.
+        teacher_share: How much of the loss is the distance to a teacher's opinion, where there is a teacher.
+        teacher_depth: A teacher is asked about so many passages of each question: the base's nearest, and the right
+            ones.
+        loss: Of adapters trained in epochs: ``"softmax"``, the cross-entropy that a linear map minimises too, or
+            ``"margin"``: each right passage ahead of the hardest negatives by ``1 / scale`` in cosine.
+        teacher_loss: How these measure the distance to a teacher: ``"listwise-kl"``, as a linear map does, or
+            ``"margin-mse"``.
         block_entries: Most scores, questions × passages, held at a time by each thread.
         max_steps: Most evaluations of the objective in the fit of a linear map.
         tolerance: The fit of a linear map has converged when no entry of its gradient is larger than this share of
             ``scale / √entries``, the size that entries have before anything is learned.
         epochs: Most passes over the pairs for adapters other than linear.
         batch_size: Questions a step of these.
-        learning_rate: Of AdamW.
+        learning_rate: Of AdamW in the first step; it falls to 0 in the last epoch, along a cosine.
         weight_decay: Of AdamW.
+        max_gradient_norm: A step's gradient is scaled down to this length.
         patience: Stop after so many epochs without a better one on the held-out questions.
         validation_size: Share of the questions that are held out, by document, to decide between adapter and base.
         metric: What decides, on the held-out questions: ``"ndcg@10"``, ``"hit_rate@5"`` …
@@ -62,6 +70,10 @@ class TrainingConfig:
     negatives: Literal["asked", "all"] = "asked"
     duplicates_above: float | None = 0.99
     false_negatives_above: float | None = None
+    teacher_share: float = 0.5
+    teacher_depth: int = 20
+    loss: Literal["softmax", "margin"] = "softmax"
+    teacher_loss: Literal["listwise-kl", "margin-mse"] = "listwise-kl"
     block_entries: int = 2**22
     max_steps: int = 200
     tolerance: float = 3e-3
@@ -69,6 +81,7 @@ class TrainingConfig:
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
     patience: int = 5
     validation_size: float = 0.2
     metric: str = "ndcg@10"
@@ -76,12 +89,18 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("scale", "max_steps", "epochs", "batch_size", "learning_rate", "patience", "tolerance"):
+        positive = ("scale", "max_steps", "epochs", "batch_size", "learning_rate", "patience", "tolerance")
+        for name in (*positive, "max_gradient_norm", "teacher_depth"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         for name in ("ridge", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)!r}")
+        for name, choices in (("loss", ("softmax", "margin")), ("teacher_loss", ("listwise-kl", "margin-mse"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if not 0 <= self.teacher_share <= 1:
+            raise ValueError(f"teacher_share must lie between 0 and 1, got {self.teacher_share!r}")
         if not 0 < self.validation_size < 1:
             raise ValueError(f"validation_size must lie between 0 and 1, got {self.validation_size!r}")
         name, _, k = self.metric.partition("@")

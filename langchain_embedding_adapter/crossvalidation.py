@@ -95,6 +95,7 @@ def cross_validate(
     *,
     question_weights: QuestionWeights | None = None,
     fit_by_descent: FitByDescent | None = None,
+    abandon: bool = True,
 ) -> dict[str, Examined]:
     """Examine every candidate on every fold of every kind.
 
@@ -105,6 +106,7 @@ def cross_validate(
         config: The settings.
         question_weights: How much questions count in the fit, by id.
         fit_by_descent: Fits an adapter of a kind that has no optimum to solve for.
+        abandon: Whether to give up candidates that are hopelessly behind after the first folds.
     """
     fine = replace(config, tolerance=TOLERANCE)
     found: dict[str, list[tuple[Fold, dict[Candidate, Ranks]]]] = {kind: [] for kind in kinds}
@@ -121,7 +123,7 @@ def cross_validate(
         for jobs in filter(None, (first, others)):
             for kind, fold, ranks in pool.map(examine, jobs):
                 found[kind].append((fold, ranks))
-            if jobs is first and others:
+            if abandon and jobs is first and others:
                 so_far = {kind: _joined(results, remaining) for kind, results in found.items()}
                 remaining = _hopeful(so_far, remaining, config)
     return {kind: _joined(results, remaining) for kind, results in found.items()}
@@ -135,6 +137,8 @@ def _joined(results: Sequence[tuple[Fold, dict[Candidate, Ranks]]], choices: Seq
         queries=np.concatenate([part.queries for part in parts]),
         relevant=tuple(found for part in parts for found in part.relevant),
         grades=tuple(found for part in parts for found in part.grades),
+        listed=(),
+        opinions=(),
     )
     everything = len(parts[0].passages)
     passages = max(len(_asked(fold)) if fold.among_asked else everything for fold, _ in results)
@@ -210,7 +214,7 @@ class _FoldRanking:
         start = linear_part(self.start)
         answers: tuple[Tensor, Tensor] | None = None
         latest = start
-        problems: dict[str, Problem] = {}
+        problems: dict[tuple[str, bool], Problem] = {}
         solved: dict[QueryMap, LinearAdapter] = {}
         for query_map in maps:
             if query_map.method == "start":
@@ -223,10 +227,11 @@ class _FoldRanking:
             elif query_map.method == "convex":
                 whole = replace(query_map, strength=1.0)
                 if whole not in solved:
-                    settings = replace(self.config, scale=whole.scale, ridge=whole.ridge, negatives=whole.negatives)
-                    if whole.negatives not in problems:
-                        problems[whole.negatives] = Problem.of(fitted, settings, question_weights=self.question_weights)
-                    solved[whole], _ = minimise(problems[whole.negatives], latest, start, settings)
+                    settings = whole.settings(self.config)
+                    kind = whole.negatives, whole.taught
+                    if kind not in problems:
+                        problems[kind] = Problem.of(fitted, settings, question_weights=self.question_weights)
+                    solved[whole], _ = minimise(problems[kind], latest, start, settings)
                     latest = solved[whole]
                 adapter = moved(start, solved[whole], query_map.strength)
             elif self.fit_by_descent is not None:

@@ -26,7 +26,7 @@ from langchain_embedding_adapter.vectors import Floats, PairVectors, VectorCache
 DEFAULT_KS = (5, 10)
 BLOCK = 512
 RESAMPLES = 9_999
-MANY = 200
+MANY = 100
 """From so many differences on the sum of their random signs is as good as normal."""
 
 Scores = dict[str, NDArray[np.float64]]
@@ -221,19 +221,25 @@ def retrieval_scores(vectors: PairVectors, queries: Floats, ks: Sequence[int]) -
         raise ValueError(
             f"queries of {queries.shape[1]} dimensions cannot rank passages of {vectors.passages.shape[1]}"
         )
-    deepest = max(ks)
-    passages = unit(vectors.passages)
-    gains = np.zeros((len(queries), deepest))
-    ideal = np.zeros((len(queries), deepest))
-    for start in range(0, len(queries), BLOCK):
-        found = top_k(unit(queries[start : start + BLOCK]) @ passages.T, deepest)  # (block, deepest)
-        for row, ranking in enumerate(found, start=start):
-            grade = dict(zip(vectors.relevant[row].tolist(), vectors.grades[row].tolist(), strict=True))
-            gains[row, : len(ranking)] = [grade.get(passage, 0.0) for passage in ranking.tolist()]
-            best = np.sort(vectors.grades[row])[::-1][:deepest]
-            ideal[row, : len(best)] = best
-    relevant = np.array([len(found) for found in vectors.relevant])
-    return compute_metrics(gains, ideal, relevant, ks)
+    return ranking_scores(vectors, nearest_passages(vectors, queries, max(ks)), ks)
+
+
+def nearest_passages(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
+    """Rows of the ``k`` passages nearest to each of these query vectors, nearest first, ``(questions, k)``."""
+    passages, queries = unit(vectors.passages), unit(queries)
+    return np.concatenate([top_k(queries[at : at + BLOCK] @ passages.T, k) for at in range(0, len(queries), BLOCK)])
+
+
+def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequence[int]) -> Scores:
+    """Every metric of every question when its passages come back in this order, ``(questions, depth)`` rows."""
+    shape = len(rankings), max(ks)
+    gains, ideal = np.zeros(shape), np.zeros(shape)
+    for row, ranking in enumerate(rankings[:, : max(ks)]):
+        grade = dict(zip(vectors.relevant[row].tolist(), vectors.grades[row].tolist(), strict=True))
+        gains[row, : len(ranking)] = [grade.get(passage, 0.0) for passage in ranking.tolist()]
+        best = np.sort(vectors.grades[row])[::-1][: max(ks)]
+        ideal[row, : len(best)] = best
+    return compute_metrics(gains, ideal, np.array([len(found) for found in vectors.relevant]), ks)
 
 
 def randomisation_test(differences: NDArray[np.float64]) -> float:

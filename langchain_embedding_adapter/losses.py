@@ -11,6 +11,9 @@ from torch.nn.functional import softplus
 LEAST = -60.0
 """Scores further below the highest count as this: what they add is lost in rounding, and denormal numbers are slow."""
 
+HARDEST = 16
+"""Negatives of each question that the margin is asked of."""
+
 
 def multi_positive_softmax(scores: Tensor, rows: Tensor, columns: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of each positive against its question's negatives, the other positives left out.
@@ -45,6 +48,70 @@ def loss_and_gradient(scores: Tensor, rows: Tensor, columns: Tensor, weights: Te
     gradient = shares.mul_((push / total)[:, None])
     gradient[rows, columns] = -pull
     return (weights * softplus(gap)).sum(), gradient
+
+
+def margin(scores: Tensor, rows: Tensor, columns: Tensor, weights: Tensor) -> Tensor:
+    """Each right passage should score higher by one than each of its question's :data:`HARDEST` hardest negatives.
+
+    ``Σ w · mean_n max(0, 1 + s_n − s_p)`` over the pairs, ``n`` running over the highest scores among the passages that
+    do not answer the question.
+
+    Args and result as :func:`multi_positive_softmax`.
+    """
+    negatives = scores.index_put((rows, columns), scores.new_tensor(-torch.inf))
+    hardest = negatives.topk(min(HARDEST, negatives.shape[1]), dim=1).values.clamp(min=-1e30)  # (questions, hardest)
+    violation = (1 + hardest[rows] - scores[rows, columns][:, None]).clamp(min=0)
+    return (weights * violation.mean(dim=1)).sum()
+
+
+def listwise_kl(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor) -> Tensor:
+    """How far our scores are from a teacher's opinion of a list of passages: the sum of ``w · KL(teacher ‖ ours)``.
+
+    Both are softmax distributions over the passages that the teacher has listed for a question. Convex in the scores.
+
+    Args:
+        scores: ``(listed,)``, scaled.
+        rows: ``(listed,)``, the question of each.
+        opinions: ``(listed,)``, the teacher's scores, in units in which their softmax is its belief.
+        weights: ``(questions,)``.
+
+    Returns:
+        The sum over the questions, a scalar.
+    """
+    ours, theirs = (_log_softmax(values, rows, len(weights)) for values in (scores, opinions))
+    return (weights[rows] * theirs.exp() * (theirs - ours)).sum()
+
+
+def margin_mse(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor, answers: Tensor) -> Tensor:
+    """Mean squared error of how far a right passage is ahead of the others in a teacher's list (Margin-MSE).
+
+    After Hofstätter et al., 2020 (arXiv:2010.02666): as far as the teacher puts it ahead, so far should we.
+
+    Args:
+        scores: ``(listed,)``, scaled.
+        rows: ``(listed,)``, the question of each.
+        opinions: ``(listed,)``, the teacher's scores, in the units of ours.
+        weights: ``(questions,)``.
+        answers: ``(listed,)``, whether the passage answers the question; a question without one counts nothing.
+
+    Returns:
+        The sum over the questions of the mean over its other passages, a scalar.
+    """
+    error = scores - opinions
+    right = answers.to(error.dtype)
+    nothing = error.new_zeros(len(weights))
+    count, others = nothing.index_add(0, rows, right), nothing.index_add(0, rows, 1 - right)
+    of_right = nothing.index_add(0, rows, right * error) / count.clamp(min=1)
+    squares = (1 - right) * (of_right[rows] - error) ** 2 / others.clamp(min=1)[rows]
+    return (weights[rows] * (count > 0)[rows] * squares).sum()
+
+
+def _log_softmax(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """``(listed,)`` log-probabilities, each list on its own."""
+    highest = values.new_full((count,), -torch.inf).scatter_reduce(0, rows, values.detach(), "amax")
+    shifted = values - highest[rows]
+    total = torch.zeros_like(highest).index_add(0, rows, shifted.exp())
+    return shifted - total.log()[rows]
 
 
 class _MultiPositiveSoftmax(torch.autograd.Function):

@@ -26,6 +26,8 @@ class QADataset:
         relevant_docs: Question id to the ids of the passages that answer it, at least one.
         documents: Passage id to the document it was cut from. A passage without an entry is a document of its own.
         grades: Question id to passage id to how well the passage answers (above 0). What has no entry counts 1.
+        pseudo_styles: Question id to how it was cut from its passage, for questions that nobody asked
+            (:func:`~langchain_embedding_adapter.generate_pseudo_questions`); empty for real ones.
 
     Raises:
         ValueError: If an id is in no corpus, a question or passage is blank, or a question has no passage.
@@ -45,6 +47,7 @@ class QADataset:
     relevant_docs: dict[str, list[str]]
     documents: dict[str, str] = field(default_factory=dict)
     grades: dict[str, dict[str, float]] = field(default_factory=dict)
+    pseudo_styles: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -91,6 +94,7 @@ class QADataset:
             relevant_docs={query: self.relevant_docs[query] for query in kept},
             documents=self.documents,
             grades={query: self.grades[query] for query in kept if query in self.grades},
+            pseudo_styles={query: self.pseudo_styles[query] for query in kept if query in self.pseudo_styles},
         )
 
     def split(
@@ -141,7 +145,7 @@ class QADataset:
 
         Args:
             path: A file, or a folder for BEIR.
-            format: ``"json"`` (ours: documents and grades are kept), ``"llama_index"`` (the JSON of its
+            format: ``"json"`` (ours: documents, grades and styles are kept), ``"llama_index"`` (the JSON of its
                 ``EmbeddingQAFinetuneDataset``) or ``"beir"`` (a folder). By default a path without a suffix is a BEIR
                 folder, any other our JSON.
             split: Name of the qrels file of a BEIR folder.
@@ -152,6 +156,7 @@ class QADataset:
             "relevant_docs": self.relevant_docs,
             "documents": self.documents,
             "grades": self.grades,
+            "pseudo_styles": self.pseudo_styles,
         }
         write_fields(fields, path, format or ("json" if Path(path).suffix else "beir"), split)
 
@@ -241,6 +246,9 @@ def _check(dataset: QADataset) -> None:
     ]
     if graded:
         raise ValueError(f"`grades` must be above 0 and belong to pairs of `relevant_docs`: {_some(graded)}")
+    unasked = dataset.pseudo_styles.keys() - dataset.queries.keys()
+    if unasked:
+        raise ValueError(f"`pseudo_styles` names questions that are not in `queries`: {_some(unasked)}")
 
 
 def _some(ids: Iterable[str]) -> str:

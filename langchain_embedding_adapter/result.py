@@ -14,6 +14,7 @@ from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, 
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.tables import format_p_value
+from langchain_embedding_adapter.teacher import TeacherCheck
 from langchain_embedding_adapter.vectors import VectorCache
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class TrainingResult:
         embeddings: The base with the adapter on top: what a retriever takes.
         report: Base against adapted on questions that the fit had not seen: those of the cross-validation (about new
             passages, unless ``expect="same passages"``), or those held out. Where ``improved`` is false, "adapted" is
-            what was turned down, or the base; where an adapter was trained again, "base" is that adapter.
+            what was turned down, or the base; where an adapter was trained again, "base" is that adapter. Where there
+            was no real question to ask, it has the base alone.
         history: A row a step or an epoch; row 0 is the base.
         improved: Whether the adapter beat the base; where not, ``embeddings`` carries what training started from.
         config: The settings.
         selection: What was tried, what won and why; ``None`` for adapters that are trained in epochs.
+        teacher: How the teacher did against the base; ``None`` where there was none.
     """
 
     embeddings: AdaptedEmbeddings
@@ -43,6 +46,7 @@ class TrainingResult:
     improved: bool
     config: TrainingConfig
     selection: Selection | None
+    teacher: TeacherCheck | None
     _cache: VectorCache = field(repr=False)
 
     @property
@@ -75,4 +79,5 @@ class TrainingResult:
         self.embeddings.save_pretrained(folder, extra=extra)
 
     def __str__(self) -> str:
-        return f"{self.verdict}\n\n{self.report}"
+        verdict = self.verdict if self.teacher is None else f"{self.verdict} {self.teacher.reason}"
+        return f"{verdict}\n\n{self.report}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class Selection:
             [
                 ("✔ " if choice == self.chosen else "") + str(choice),
                 *(
-                    f"{figure:+.1f} ± {100 * _error(self.gains[future][choice]):.1f}"
+                    f"{figure:+.1f} ± {100 * standard_error(self.gains[future][choice]):.1f}"
                     for future, figure in zip(futures, mean[choice], strict=True)
                 ),
             ]
@@ -123,7 +123,7 @@ class Selection:
                     **{
                         future: {
                             "gain": float(self.gains[future][choice].mean()),
-                            "standard_error": _error(self.gains[future][choice]),
+                            "standard_error": standard_error(self.gains[future][choice]),
                         }
                         for future in futures
                     },
@@ -182,13 +182,14 @@ def select(
             questions=len(vectors.query_ids),
             family=family,
             all_passages=expect == SAME and config.negatives == "asked",
+            taught=bool(vectors.listed),
         ),
         *further,
     ]
     examined = cross_validate(
         kinds, choices, start, config, question_weights=question_weights, fit_by_descent=fit_by_descent
     )
-    gains = {kind: _gains(found, config) for kind, found in examined.items()}
+    gains = {kind: gains_of(found, config) for kind, found in examined.items()}
     chosen, reason = choose(gains, expect, small=len(vectors.query_ids) < config.small, metric=config.metric)
     logger.info("%s", reason)
     return Selection(
@@ -217,14 +218,14 @@ def choose(
     eligible = list(gains[counting[0]])
     if guard is not None:
         best = max(eligible, key=lambda choice: float(gains[guard][choice].mean()))
-        least = float(gains[guard][best].mean()) - SIGNIFICANT * _error(gains[guard][best])
+        least = float(gains[guard][best].mean()) - SIGNIFICANT * standard_error(gains[guard][best])
         eligible = [choice for choice in eligible if gains[guard][choice].mean() >= max(least, 0)]
 
     def total(choice: Candidate) -> float:
         return sum(float(gains[kind][choice].mean()) for kind in counting)
 
     def error_behind(choice: Candidate, other: Candidate) -> float:
-        return float(np.hypot.reduce([_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
+        return float(np.hypot.reduce([standard_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
 
     winner = max(eligible, key=total)
     simplest = next(
@@ -237,7 +238,7 @@ def choose(
             "questions that its fit had not seen, and the base is kept."
         )
     figures = " and ".join(
-        f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * _error(gains[kind][simplest]):.1f} on {kind}"
+        f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * standard_error(gains[kind][simplest]):.1f} on {kind}"
         for kind in gains
     )
     because = f"the best gain of those not significantly behind the best on {guard}" if guard else "the best gain"
@@ -266,7 +267,7 @@ def fit_chosen(
     linear = linear_part(start)
     history: History = [{"step": 0}, {"step": 1}]
     if chosen.map.method == "convex":
-        settings = replace(config, scale=chosen.map.scale, ridge=chosen.map.ridge, negatives=chosen.map.negatives)
+        settings = chosen.map.settings(config)
         fitted, history = fit_linear(vectors, linear, settings, question_weights=question_weights)
         linear = moved(linear, fitted, chosen.map.strength)
     elif chosen.map.method in CLOSED_FORMS:
@@ -303,11 +304,12 @@ def _folds(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]
     return {kind: found[: 1 + int((examined[kind] < ENOUGH[kind]).sum())] for kind, found in folds.items()}
 
 
-def _gains(examined: Examined, config: TrainingConfig) -> dict[Candidate, Gains]:
+def gains_of(examined: Examined, config: TrainingConfig) -> dict[Candidate, Gains]:
+    """Each candidate's gain over the base on each question, in the metric that decides."""
     scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in examined.ranks}
     return {choice: found - scores[BASE] for choice, found in scores.items()}
 
 
-def _error(gains: Gains) -> float:
+def standard_error(gains: Gains) -> float:
     """The standard error of the mean."""
     return float(gains.std() / len(gains) ** 0.5)

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable
@@ -25,19 +24,18 @@ from langchain_embedding_adapter.adapters import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.candidates import Candidate, Family, Future, QueryMap
+from langchain_embedding_adapter.candidates import Family, Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
-from langchain_embedding_adapter.holdout import examine, figure, hold_out, improves
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.result import TrainingResult
+from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.selection import Selection
+    from langchain_embedding_adapter.training import Trained
 
 
 class AdapterTrainer:
@@ -108,6 +106,7 @@ class AdapterTrainer:
         adapter: BaseAdapter | str | None = None,
         expect: Future = "both",
         validation: QADataset | None = None,
+        teacher: Teacher | None = None,
         weights: Mapping[str, float] | None = None,
         config: TrainingConfig | None = None,
         checkpoint: str | Path | None = None,
@@ -119,25 +118,35 @@ class AdapterTrainer:
         questions.
 
         Args:
-            dataset: Questions and passages; the corpus should hold whatever the index holds.
+            dataset: Questions and passages; the corpus should hold whatever the index holds. Pseudo-questions
+                (:func:`generate_pseudo_questions`) train a linear map that is taken with caution; real questions beside
+                them are what it is checked on.
             adapter: What to choose among: ``None`` for linear maps with and without a memory, ``"linear"`` or
                 ``"memory"`` for one of these, ``"auto"`` for low-rank and two-layer adapters too. Or what to train in
                 epochs: ``"two-layer"``, ``"low-rank"``, or your own ``BaseAdapter``. Or an adapter that was trained
                 before: a linear or memory one is the centre that the fit is held to, and what it remembers is
                 kept; any other goes on from where it is. An adapter given is left as it is.
             expect: What tomorrow's questions will be about: ``"new passages"``, the ``"same passages"`` as the
-                training questions, or ``"both"``.
+                training questions, or ``"both"``. Of no effect where pseudo-questions, ``validation`` or held-out
+                questions decide.
             validation: The questions that decide, in place of cross-validation or a part held out by document.
+            teacher: Who scores (question, passage): a LangChain cross-encoder, a reranker (a document compressor) or a
+                function of a list of pairs. Its opinion of each question's nearest passages is learned from, if it
+                ranks those of known questions no worse than the base, and if that helps. Each pair is asked about
+                once; the cache of vectors keeps the scores under the teacher's name.
             weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
             checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.
 
         Raises:
             ValueError: If there are too few questions to hold some out, or the adapter does not fit the vectors.
+            TypeError: If the teacher cannot score.
             ImportError: If torch or scipy is not installed (the extra ``train``).
         """
         require_extra("torch", "train")
         require_extra("scipy", "train")
+        from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
+
         config = config or self.config
         if not len(dataset) or (validation is not None and not len(validation)):
             raise ValueError("expected at least one question to train on and one to decide with")
@@ -148,130 +157,77 @@ class AdapterTrainer:
             raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
         vectors = self._embed(dataset)
         start = self._start(adapter, vectors)
-        if type(start) in (LinearAdapter, MemoryAdapter):
-            if checkpoint is not None:
-                raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
-            return self._choose(dataset, vectors, start, adapter, expect, validation, weights, config)
-        return self._descend(dataset, vectors, start, validation, weights, config, checkpoint)
+        chosen = type(start) in (LinearAdapter, MemoryAdapter)
+        if chosen and checkpoint is not None:
+            raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
+        if dataset.pseudo_styles and (type(start) is not LinearAdapter or adapter in (MemoryAdapter.kind, "auto")):
+            raise ValueError(f"pseudo-questions train a linear map, with adapter=None or 'linear'; got {adapter!r}")
+        check = None
+        deciding = None if validation is None else self._embed(validation)
+        if teacher is not None:
+            vectors, check = self._consult(teacher, (dataset, vectors), (validation, deciding), config)
+        task = Task(dataset, vectors, start, config, deciding, weights, self.show_progress)
+        if dataset.pseudo_styles:
+            trained = with_caution(task)
+        elif chosen:
+            families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
+            family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
+            further = (lambda kind: self._start(kind, vectors)) if adapter == "auto" else None
+            trained = by_cross_validation(task, family=family, expect=expect, further=further)
+        else:
+            trained = in_epochs(task, checkpoint=checkpoint)
+        return self._result(dataset, trained, expect, check, config)
 
-    def _choose(
+    def _consult(
         self,
-        dataset: QADataset,
-        vectors: PairVectors,
-        start: BaseAdapter,
-        adapter: BaseAdapter | str | None,
-        expect: Future,
-        validation: QADataset | None,
-        weights: Mapping[str, float] | None,
+        teacher: Teacher,
+        learning: tuple[QADataset, PairVectors],
+        deciding: tuple[QADataset | None, PairVectors | None],
         config: TrainingConfig,
-    ) -> TrainingResult:
-        """Cross-validate candidates, choose one, fit it to all questions."""
-        from langchain_embedding_adapter.selection import DESCENDING, NEW, SAME, VALIDATION, fit_chosen, select
-
-        families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
-        family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
-
-        def descend(kind: str, part: PairVectors) -> BaseAdapter:
-            return self._fit_inside(self._start(kind, part), part, weights, config)
-
-        further = [Candidate(QueryMap(kind)) for kind in DESCENDING] if adapter == "auto" else []
-        selection = select(
-            vectors,
-            start,
-            config,
-            expect=expect,
-            family=family,
-            validation=None if validation is None else self._embed(validation),
-            question_weights=weights,
-            further=further,
-            fit_by_descent=descend if further else None,
-        )
-        fitted, history = fit_chosen(
-            vectors, selection.chosen, start, config, question_weights=weights, fit_by_descent=descend
-        )
-        report = selection.reports[VALIDATION if validation is not None else SAME if expect == SAME else NEW]
-        row = report[config.metric]
-        history[0][config.metric], history[-1][config.metric] = row.base, row.adapted or row.base
-        chosen = {"chosen": str(selection.chosen), "expect": expect}
-        return self._result(dataset, fitted, report, history, selection.improved, config, selection, chosen)
-
-    def _descend(
-        self,
-        dataset: QADataset,
-        vectors: PairVectors,
-        start: BaseAdapter,
-        validation: QADataset | None,
-        weights: Mapping[str, float] | None,
-        config: TrainingConfig,
-        checkpoint: str | Path | None,
-    ) -> TrainingResult:
-        """Train in epochs with early stopping on questions that are held out, which then decide."""
-        from langchain_embedding_adapter.fitting import fit_by_descent
-
-        fitted, deciding = (dataset, validation) if validation is not None else hold_out(dataset, config)
-        held_out = self._embed(deciding) if validation is not None else vectors.take(deciding.queries)
-        candidate, history = fit_by_descent(
-            vectors.take(fitted.queries),
-            start,
-            config,
-            lambda trained: figure(held_out, trained, config),
-            question_weights=weights,
-            checkpoint=checkpoint,
-            show_progress=self.show_progress,
-        )
-        report = examine(held_out, candidate, config)
-        improved = improves(report, config)
-        served = candidate if improved else LinearAdapter(start.in_features, start.out_features)
-        return self._result(dataset, served, report, history, improved, config, None, {})
-
-    def _fit_inside(
-        self, start: BaseAdapter, part: PairVectors, weights: Mapping[str, float] | None, config: TrainingConfig
-    ) -> BaseAdapter:
-        """An adapter trained in epochs on a part of the questions, stopped by a part of that part."""
-        from langchain_embedding_adapter.fitting import fit_by_descent
-
-        side = np.random.default_rng(config.seed).random(len(part.query_ids)) < config.validation_size
-        if side.all() or not side.any():
-            return start
-        stopping = part.rows(np.flatnonzero(side))
-        adapter, _ = fit_by_descent(
-            part.rows(np.flatnonzero(~side)),
-            start,
-            config,
-            lambda trained: figure(stopping, trained, config),
-            question_weights=weights,
-            show_progress=False,
-        )
-        return adapter
+    ) -> tuple[PairVectors, TeacherCheck]:
+        """Check the teacher on the deciding questions, or on real ones to learn from, and learn its opinion."""
+        consultation = Consultation(teacher, self._cache, self.show_progress)
+        dataset, vectors = learning
+        real = [query for query in dataset.queries if query not in dataset.pseudo_styles]
+        known: tuple[QADataset, PairVectors] = dataset, vectors.take(real) if real else vectors
+        if deciding[0] is not None and deciding[1] is not None:
+            known = deciding[0], deciding[1]
+        check = consultation.check(*known, config)
+        return (consultation.teach(dataset, vectors, config) if check.used else vectors), check
 
     def _result(
         self,
         dataset: QADataset,
-        adapter: BaseAdapter,
-        report: RetrievalReport,
-        history: list[dict[str, float]],
-        improved: bool,
+        trained: Trained,
+        expect: Future,
+        check: TeacherCheck | None,
         config: TrainingConfig,
-        selection: Selection | None,
-        chosen: Mapping[str, str],
     ) -> TrainingResult:
-        training = {
+        selection, report = trained.selection, trained.report
+        training: dict[str, Any] = {
             "questions": len(dataset),
             "passages": len(dataset.corpus),
             "passages_asked_about": len(dataset.passages_asked_about()),
-            "improved": improved,
-            **chosen,
-            "settings": asdict(config),
+            "improved": trained.improved,
         }
+        if dataset.pseudo_styles:
+            training |= {"pseudo_questions": len(dataset.pseudo_styles), "verdict": selection and selection.reason}
+        elif selection is not None:
+            training["expect"] = expect
+        if selection is not None:
+            training["chosen"] = str(selection.chosen)
+        if check is not None:
+            training["teacher"] = check.reason
+        training["settings"] = asdict(config)
+        provenance = {"report": None if report.adapted_scores is None else report.to_dict(), "training": training}
         return TrainingResult(
-            embeddings=AdaptedEmbeddings(
-                self.embeddings, adapter, provenance={"report": report.to_dict(), "training": training}
-            ),
+            embeddings=AdaptedEmbeddings(self.embeddings, trained.adapter, provenance=provenance),
             report=report,
-            history=history,
-            improved=improved,
+            history=trained.history,
+            improved=trained.improved,
             config=config,
             selection=selection,
+            teacher=check,
             _cache=self._cache,
         )
 

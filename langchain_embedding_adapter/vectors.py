@@ -43,6 +43,8 @@ class PairVectors:
         passages: ``(passages, passage dimensions)``, as the base model gave them.
         relevant: For each question the rows of the passages that answer it.
         grades: For each question how well each of them does, above 0.
+        listed: For each question the rows of the passages that a teacher has scored; empty where there is no teacher.
+        opinions: For each question the teacher's scores of these.
     """
 
     query_ids: tuple[str, ...]
@@ -51,6 +53,8 @@ class PairVectors:
     passages: Floats
     relevant: tuple[NDArray[np.intp], ...]
     grades: tuple[NDArray[np.float64], ...]
+    listed: tuple[NDArray[np.intp], ...] = ()
+    opinions: tuple[NDArray[np.float64], ...] = ()
 
     @classmethod
     def from_arrays(cls, dataset: QADataset, queries: Floats, passages: Floats) -> PairVectors:
@@ -99,6 +103,8 @@ class PairVectors:
             passages=self.passages,
             relevant=tuple(relevant),
             grades=tuple(grades),
+            listed=tuple(self.listed[row] for row in rows if self.listed),
+            opinions=tuple(self.opinions[row] for row in rows if self.opinions),
         )
 
     def asked_about(self) -> PairVectors:
@@ -110,6 +116,7 @@ class PairVectors:
         ('r',)
         """
         rows = np.unique(np.concatenate(self.relevant)) if self.relevant else np.array([], dtype=np.intp)
+        kept = [np.isin(found, rows) for found in self.listed]
         return PairVectors(
             query_ids=self.query_ids,
             passage_ids=tuple(self.passage_ids[row] for row in rows),
@@ -117,6 +124,8 @@ class PairVectors:
             passages=self.passages[rows],
             relevant=tuple(np.searchsorted(rows, found) for found in self.relevant),
             grades=self.grades,
+            listed=tuple(np.searchsorted(rows, found[mask]) for found, mask in zip(self.listed, kept, strict=True)),
+            opinions=tuple(scores[mask] for scores, mask in zip(self.opinions, kept, strict=True)),
         )
 
 

@@ -85,12 +85,20 @@ class Checkpoint:
 def fingerprint(
     vectors: PairVectors, adapter: BaseAdapter, config: TrainingConfig, question_weights: QuestionWeights | None = None
 ) -> str:
-    """What a checkpoint belongs to, as a hash: data, start and settings (the number of epochs may change)."""
+    """What a checkpoint belongs to, as a hash: data, start and settings."""
     digest = hashlib.sha256()
-    settings = {name: value for name, value in asdict(config).items() if name not in ("epochs", "patience", "device")}
+    settings = {name: value for name, value in asdict(config).items() if name not in ("patience", "device")}
     digest.update(
         json.dumps([settings, adapter.kind, adapter.arguments, dict(question_weights or {})], default=repr).encode()
     )
-    for array in (*adapter.to_arrays().values(), vectors.queries, vectors.passages, *vectors.relevant, *vectors.grades):
+    for array in (
+        *adapter.to_arrays().values(),
+        vectors.queries,
+        vectors.passages,
+        *vectors.relevant,
+        *vectors.grades,
+        *vectors.listed,
+        *vectors.opinions,
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

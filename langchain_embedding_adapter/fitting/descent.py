@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -35,8 +36,8 @@ def fit_by_descent(
 ) -> tuple[AnyAdapter, History]:
     """Fit any adapter with AdamW: shuffled, seeded, stopped early, the best epoch kept.
 
-    Minimises the mean softmax loss of the cosines plus ``ridge`` times the mean squared displacement of a query (where
-    the dimensions agree).
+    The learning rate falls along a cosine, and the gradient is kept short. Minimises the mean loss of the cosines plus
+    ``ridge`` times the mean squared displacement of a query (where the dimensions agree).
 
     Args:
         vectors: What to learn from.
@@ -71,14 +72,19 @@ def fit_by_descent(
             torch.manual_seed(config.seed * 1_000_003 + epoch)  # each epoch has its own, so that a resumed one is alike
             module.train()
             total = 0.0
-            for questions in torch.randperm(len(problem.queries)).split(config.batch_size):
+            batches = torch.randperm(len(problem.queries)).split(config.batch_size)
+            for number, questions in enumerate(batches):
                 batch = problem.take(questions.to(device))
                 adapted = normalize(twin.forward(batch.queries), dim=1)
-                loss = batch.loss(config.scale * (adapted @ batch.passages.T)) / len(questions)
+                loss = batch.loss(config.scale * (adapted @ batch.passages.T), config) / len(questions)
                 if adapted.shape == batch.queries.shape:
                     loss = loss + config.ridge * ((adapted - batch.queries) ** 2).sum(dim=1).mean()
                 optimizer.zero_grad()
                 loss.backward()
+                torch.nn.utils.clip_grad_norm_(module.parameters(), config.max_gradient_norm)
+                progress = (epoch - 1 + number / len(batches)) / config.epochs
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
                 optimizer.step()
                 total += float(loss.detach()) * len(questions)
             if not np.isfinite(total):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.losses import loss_and_gradient, multi_positive_softmax
+from langchain_embedding_adapter.losses import (
+    listwise_kl,
+    loss_and_gradient,
+    margin,
+    margin_mse,
+    multi_positive_softmax,
+)
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 QuestionWeights = Mapping[str, float]
@@ -61,6 +68,10 @@ class Problem:
         masked_rows: ``(masked,)``, the question of each passage that is no negative of it though it is no positive
             either: near-duplicates of a positive and, where asked for, likely positives that nobody labelled.
         masked_columns: ``(masked,)``, that passage.
+        listed_rows: ``(listed,)``, the question of each passage that a teacher has scored; nothing without a teacher.
+        listed_columns: ``(listed,)``, that passage.
+        opinions: ``(listed,)``, the teacher's scores.
+        teacher_share: How much of the loss is the teacher's, 0 without one.
     """
 
     queries: Tensor
@@ -70,6 +81,10 @@ class Problem:
     weights: Tensor
     masked_rows: Tensor
     masked_columns: Tensor
+    listed_rows: Tensor
+    listed_columns: Tensor
+    opinions: Tensor
+    teacher_share: float
 
     @classmethod
     def of(
@@ -87,6 +102,7 @@ class Problem:
         queries, passages = (as_tensor(unit(part)).to(device) for part in (vectors.queries, vectors.passages))
         rows = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(device)
         columns = torch.from_numpy(np.concatenate(vectors.relevant).astype(np.int64)).to(device)
+        listed = [len(found) for found in vectors.listed] if config.teacher_share else []
         masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config)
         return cls(
             queries=queries,
@@ -96,6 +112,10 @@ class Problem:
             weights=torch.from_numpy(_pair_weights(vectors, question_weights or {})).to(device),
             masked_rows=masked_rows,
             masked_columns=masked_columns,
+            listed_rows=torch.from_numpy(np.repeat(np.arange(len(listed)), listed)).to(device),
+            listed_columns=_joined(vectors.listed if listed else (), np.int64).to(device),
+            opinions=_joined(vectors.opinions if listed else (), np.float32).to(device),
+            teacher_share=config.teacher_share if listed else 0.0,
         )
 
     @cached_property
@@ -112,7 +132,7 @@ class Problem:
         """Some of the questions, in the order given."""
         place = torch.full((len(self.queries),), -1, dtype=torch.long, device=self.rows.device)
         place[questions] = torch.arange(len(questions), device=self.rows.device)
-        kept, masked = place[self.rows] >= 0, place[self.masked_rows] >= 0
+        kept, masked, listed = (place[rows] >= 0 for rows in (self.rows, self.masked_rows, self.listed_rows))
         return replace(
             self,
             queries=self.queries[questions],
@@ -121,6 +141,9 @@ class Problem:
             weights=self.weights[kept],
             masked_rows=place[self.masked_rows][masked],
             masked_columns=self.masked_columns[masked],
+            listed_rows=place[self.listed_rows][listed],
+            listed_columns=self.listed_columns[listed],
+            opinions=self.opinions[listed],
         )
 
     def blocks(self, entries: int) -> list[Problem]:
@@ -131,17 +154,45 @@ class Problem:
         questions = torch.arange(len(self.queries), device=self.rows.device)
         return [self.take(block) for block in questions.split(size)]
 
-    def loss(self, scores: Tensor) -> Tensor:
+    def loss(self, scores: Tensor, config: TrainingConfig) -> Tensor:
         """Sum over the questions of their loss, given ``(questions, passages)`` scaled scores."""
         if len(self.masked_rows):
             scores = scores.index_put((self.masked_rows, self.masked_columns), scores.new_tensor(-torch.inf))
-        return multi_positive_softmax(scores, self.rows, self.columns, self.weights)
+        by_labels = margin if config.loss == "margin" else multi_positive_softmax
+        loss = by_labels(scores, self.rows, self.columns, self.weights)
+        return loss if not self.teacher_share else self._shared(loss, self._distance(scores, config.teacher_loss))
 
     def loss_and_gradient(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`loss` and its gradient with respect to the scores, which are overwritten."""
+        """The convex loss and its gradient with respect to the scores, which are overwritten."""
+        distance = scores.new_zeros(())
+        if self.teacher_share:
+            own = scores[self.listed_rows, self.listed_columns].requires_grad_()
+            distance = listwise_kl(own, self.listed_rows, self.opinions, self._importance)
+            (pull,) = torch.autograd.grad(distance, own)
         if len(self.masked_rows):
             scores[self.masked_rows, self.masked_columns] = -torch.inf
-        return loss_and_gradient(scores, self.rows, self.columns, self.weights)
+        loss, gradient = loss_and_gradient(scores, self.rows, self.columns, self.weights)
+        if self.teacher_share:
+            gradient *= 1 - self.teacher_share
+            gradient[self.listed_rows, self.listed_columns] += self.teacher_share * pull
+        return self._shared(loss, distance.detach()), gradient
+
+    def _shared(self, by_labels: Tensor, by_teacher: Tensor) -> Tensor:
+        return (1 - self.teacher_share) * by_labels + self.teacher_share * by_teacher
+
+    def _distance(self, scores: Tensor, loss: str) -> Tensor:
+        """How far the scores are from the teacher's."""
+        own = scores[self.listed_rows, self.listed_columns]
+        if loss == "listwise-kl":
+            return listwise_kl(own, self.listed_rows, self.opinions, self._importance)
+        width = len(self.passages)
+        answers = torch.isin(self.listed_rows * width + self.listed_columns, self.rows * width + self.columns)
+        return margin_mse(own, self.listed_rows, self.opinions, self._importance, answers)
+
+    @property
+    def _importance(self) -> Tensor:
+        """``(questions,)``, how much each counts."""
+        return self.weights.new_zeros(len(self.queries)).index_add_(0, self.rows, self.weights)
 
 
 def as_tensor(vectors: Floats) -> Tensor:
@@ -150,6 +201,10 @@ def as_tensor(vectors: Floats) -> Tensor:
     Their products would be denormal numbers, which processors multiply several times slower.
     """
     return torch.from_numpy(np.where(np.abs(vectors) < 1e-15, np.float32(0), vectors))
+
+
+def _joined(parts: tuple[NDArray[Any], ...], dtype: type) -> Tensor:
+    return torch.from_numpy(np.concatenate([*parts, np.array([])]).astype(dtype))
 
 
 def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:

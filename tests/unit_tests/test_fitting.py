@@ -187,13 +187,14 @@ def test_likely_positives_are_no_negatives_where_asked_for() -> None:
 
 
 def test_what_is_masked_does_not_push() -> None:
-    problem = Problem.of(small_problem(), TrainingConfig(negatives="all", false_negatives_above=0.95))
+    config = TrainingConfig(negatives="all", false_negatives_above=0.95)
+    problem = Problem.of(small_problem(), config)
     scores = torch.zeros(15, 12)
     raised = scores.index_put((problem.masked_rows, problem.masked_columns), torch.tensor(9.0))
-    assert problem.loss(raised) == problem.loss(scores)
+    assert problem.loss(raised, config) == problem.loss(scores, config)
     _, gradient = problem.loss_and_gradient(raised)
     assert gradient[problem.masked_rows, problem.masked_columns].abs().max() < 1e-20
-    assert problem.loss(scores + torch.eye(15, 12)) != problem.loss(scores)
+    assert problem.loss(scores + torch.eye(15, 12), config) != problem.loss(scores, config)
 
 
 def test_weights_of_questions_are_of_one_on_average() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.holdout import hold_out
+from langchain_embedding_adapter.holdout import figure, hold_out
 from tests.small_world import DIMENSIONS, AngleEmbeddings, AngleWriter, world
 
 GENTLE = TrainingConfig(linear_grid=((40, 1e-3),), ridge=1e-3)
@@ -222,12 +223,24 @@ def test_a_result_is_saved_with_its_report_and_history(base: AngleEmbeddings, da
     assert json.loads((tmp_path / "again" / "config.json").read_text()) == config
 
 
-def test_checkpoints_are_resumed_through_the_trainer(base: AngleEmbeddings, dataset, tmp_path: Path) -> None:
-    long, short = TrainingConfig(epochs=6), TrainingConfig(epochs=3)
-    trainer = AdapterTrainer(base)
-    whole = trainer.train(dataset, adapter="two-layer", config=long)
-    trainer.train(dataset, adapter="two-layer", config=short, checkpoint=tmp_path / "state")
-    resumed = trainer.train(dataset, adapter="two-layer", config=long, checkpoint=tmp_path / "state")
+def test_checkpoints_are_resumed_through_the_trainer(
+    base: AngleEmbeddings, dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = AdapterTrainer(base, config=TrainingConfig(epochs=6))
+    whole = trainer.train(dataset, adapter="two-layer")
+    calls = []
+
+    def interrupted(*arguments: Any) -> float:
+        calls.append(arguments)
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return figure(*arguments)
+
+    monkeypatch.setattr("langchain_embedding_adapter.training.figure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(dataset, adapter="two-layer", checkpoint=tmp_path / "state")
+    monkeypatch.undo()
+    resumed = trainer.train(dataset, adapter="two-layer", checkpoint=tmp_path / "state")
     assert resumed.history == whole.history
     for name, array in whole.adapter.to_arrays().items():
         assert (resumed.adapter.to_arrays()[name] == array).all()
