@@ -77,7 +77,7 @@ class TrainingConfig:
     block_entries: int = 2**22
     max_steps: int = 200
     tolerance: float = 3e-3
-    epochs: int = 50
+    epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.01

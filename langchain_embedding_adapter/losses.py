@@ -59,9 +59,10 @@ def margin(scores: Tensor, rows: Tensor, columns: Tensor, weights: Tensor) -> Te
     Args and result as :func:`multi_positive_softmax`.
     """
     negatives = scores.index_put((rows, columns), scores.new_tensor(-torch.inf))
-    hardest = negatives.topk(min(HARDEST, negatives.shape[1]), dim=1).values.clamp(min=-1e30)  # (questions, hardest)
-    violation = (1 + hardest[rows] - scores[rows, columns][:, None]).clamp(min=0)
-    return (weights * violation.mean(dim=1)).sum()
+    hardest = negatives.topk(min(HARDEST, negatives.shape[1]), dim=1).values  # (questions, hardest)
+    count = hardest.isfinite().sum(dim=1).clamp(min=1)  # where nearly every passage answers there are fewer
+    violation = (1 + hardest.clamp(min=-1e30)[rows] - scores[rows, columns][:, None]).clamp(min=0)
+    return (weights * violation.sum(dim=1) / count[rows]).sum()
 
 
 def listwise_kl(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor) -> Tensor:

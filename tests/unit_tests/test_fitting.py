@@ -362,3 +362,50 @@ def test_an_adapter_that_never_gets_better_comes_back_as_it_was(turned: PairVect
 def test_a_loss_that_explodes_is_an_error(turned: PairVectors) -> None:
     with pytest.raises(FloatingPointError, match="lower the learning_rate"):
         train(turned, TwoLayerAdapter(DIMENSIONS, 8, DIMENSIONS), TrainingConfig(learning_rate=1e30))
+
+
+def test_the_learning_rate_falls_along_a_cosine_and_gradients_are_kept_short(turned, monkeypatch) -> None:
+    rates, lengths = [], []
+    step = torch.optim.AdamW.step
+
+    def watched(optimizer: torch.optim.AdamW, *arguments):
+        (group,) = optimizer.param_groups
+        rates.append(group["lr"])
+        lengths.append(float(torch.cat([parameter.grad.ravel() for parameter in group["params"]]).norm()))
+        return step(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    config = TrainingConfig(epochs=4, patience=4, batch_size=30, max_gradient_norm=0.5)
+    train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), config)
+    progress = np.arange(len(rates)) / len(rates)
+    assert len(rates) == 4 * -(-len(turned.query_ids) // 30)
+    assert np.allclose(rates, 1e-3 * (1 + np.cos(np.pi * progress)) / 2)
+    assert max(lengths) == pytest.approx(0.5, abs=1e-4)  # they are longer without
+
+
+@pytest.mark.parametrize("loss", ["softmax", "margin"])
+def test_either_loss_by_labels_learns(turned: PairVectors, loss) -> None:
+    config = TrainingConfig(epochs=40, learning_rate=1e-2, ridge=0, patience=40, loss=loss)
+    adapter, history = train(turned, TwoLayerAdapter(DIMENSIONS, 32, DIMENSIONS), config)
+    assert history[1]["loss"] > history[-1]["loss"]
+    assert ndcg(turned, adapter) > 0.8
+
+
+def test_a_taught_fit_is_the_optimum_of_both_losses(turned: PairVectors) -> None:
+    random = np.random.default_rng(0)
+    listed = tuple(np.sort(random.choice(len(turned.passages), 5, replace=False)) for _ in turned.query_ids)
+    taught = replace(turned, listed=listed, opinions=tuple(random.normal(size=5) for _ in listed))
+    config = TrainingConfig(scale=5, ridge=0.1, tolerance=1e-4, negatives="all", teacher_share=0.3)
+    fitted, history = fit_linear(taught, LinearAdapter(DIMENSIONS, DIMENSIONS), config)
+    problem = Problem.of(taught, config)
+    weight = torch.tensor(fitted.weight, requires_grad=True)
+    scores = config.scale * problem.queries @ weight.T @ problem.passages.T
+    loss = problem.loss(scores, config) / len(problem.queries)
+    loss = loss + config.ridge * ((weight - torch.eye(DIMENSIONS)) ** 2).sum()
+    (gradient,) = torch.autograd.grad(loss, weight)
+    assert loss.item() == pytest.approx(history[-1]["loss"], rel=1e-5)
+    assert gradient.abs().max() < 1e-3
+    in_blocks, _ = fit_linear(taught, LinearAdapter(DIMENSIONS, DIMENSIONS), replace(config, block_entries=1000))
+    assert np.allclose(in_blocks.weight, fitted.weight, atol=1e-3)
+    labels_only, _ = fit_linear(turned, LinearAdapter(DIMENSIONS, DIMENSIONS), config)
+    assert not np.allclose(labels_only.weight, fitted.weight, atol=1e-2)
