@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.result import TrainingResult
     from langchain_embedding_adapter.stores import adapt_store
     from langchain_embedding_adapter.trainer import AdapterTrainer
@@ -45,6 +46,7 @@ _HOMES = {
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
     "evaluate_retrieval": "evaluation",
+    "generate_pseudo_questions": "pseudo",
     "generate_qa_pairs": "generation",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "adapt_store",
     "agenerate_qa_pairs",
     "evaluate_retrieval",
+    "generate_pseudo_questions",
     "generate_qa_pairs",
 ]
 

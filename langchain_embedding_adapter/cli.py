@@ -69,7 +69,12 @@ def pairs(
     documents: Annotated[
         list[Path], typer.Argument(help="Text, Markdown, PDF and JSONL files, or folders of them.", show_default=False)
     ],
-    llm: Annotated[str, typer.Option(help="The chat model that writes questions, as provider:model.")],
+    llm: Annotated[
+        str | None, typer.Option(help="The chat model that writes questions, as provider:model.", show_default=False)
+    ] = None,
+    pseudo: Annotated[
+        bool, typer.Option("--pseudo", help="No chat model: cut pseudo-questions from the passages.")
+    ] = False,
     questions_per_chunk: Annotated[int, typer.Option(min=1, help="How many questions to ask for.")] = 2,
     chunk_size: Annotated[int, typer.Option(min=1, help="Most characters of a chunk.")] = CHUNK_SIZE,
     chunk_overlap: Annotated[int, typer.Option(min=0, help="Characters that neighbours share.")] = CHUNK_OVERLAP,
@@ -84,9 +89,11 @@ def pairs(
 
     embedding-adapter pairs handbook-run handbook/ --llm openai:gpt-4o-mini
     """
+    if pseudo == (llm is not None):
+        raise typer.BadParameter("name the chat model that writes questions with --llm, or ask for --pseudo ones")
     dataset = _run(run).make_pairs(
         documents,
-        lambda: load_chat_model(llm),
+        None if llm is None else lambda: load_chat_model(llm),
         settings={
             "llm": llm,
             "questions_per_chunk": questions_per_chunk,
@@ -117,6 +124,10 @@ def train(
     ] = "default",
     expect: Annotated[Future, typer.Option(help="What tomorrow's questions will be about.")] = "both",
     test_size: Annotated[float, typer.Option(help="Share of the questions that is kept for the test.")] = 0.2,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Pairs that decide, in place of cross-validation; after `pairs --pseudo`, real ones."),
+    ] = None,
     metric: Annotated[str, typer.Option(help="What decides between candidates.")] = DEFAULTS.metric,
     seed: Annotated[int, typer.Option(help="Of the split and of training.")] = DEFAULTS.seed,
     force: Force = False,
@@ -136,6 +147,7 @@ def train(
         adapter=adapter,
         expect=expect,
         test_size=test_size,
+        validation=validation,
         config=TrainingConfig(metric=metric, seed=seed),
         force=force,
     )

@@ -6,6 +6,7 @@ trainer can examine an adapter before anything is wrapped around it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.tables import comparison
 from langchain_embedding_adapter.vectors import Floats, PairVectors, VectorCache, embed_dataset, unit
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_KS = (5, 10)
 BLOCK = 512
@@ -197,6 +200,10 @@ def evaluate_retrieval(
     Raises:
         ValueError: If the dataset has no question, or query and passage vectors differ in length.
     """
+    if dataset.pseudo_styles:
+        logger.warning(
+            "%d of these questions are pseudo-questions: a gain on them is no gain", len(dataset.pseudo_styles)
+        )
     if isinstance(embeddings, SupportsAdapt):
         vectors = embed_dataset(embeddings.embeddings, dataset, cache=cache, show_progress=show_progress)
         return compare(vectors, embeddings.adapt, ks)

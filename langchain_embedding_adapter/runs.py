@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_ret
 from langchain_embedding_adapter.generation import generate_qa_pairs
 from langchain_embedding_adapter.metrics import top_k
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pseudo import generate_pseudo_questions
 from langchain_embedding_adapter.trainer import AdapterTrainer
 from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
 
@@ -100,7 +101,7 @@ class Run:
     def make_pairs(
         self,
         sources: Sequence[str | Path],
-        load_llm: Callable[[], Runnable[Any, Any]],
+        load_llm: Callable[[], Runnable[Any, Any]] | None,
         *,
         settings: Mapping[str, Any],
         force: bool = False,
@@ -110,9 +111,10 @@ class Run:
 
         Args:
             sources: Files and folders of documents.
-            load_llm: Makes the chat model; called only if there is something to ask.
-            settings: ``llm`` (its name, for the record), ``chunk_size``, ``chunk_overlap``, ``questions_per_chunk``,
-                ``max_concurrency`` and ``prompt`` (its text, or ``None``).
+            load_llm: Makes the chat model; called only if there is something to ask. ``None`` for pseudo-questions, cut
+                from the passages.
+            settings: ``llm`` (its name, for the record, or ``None``), ``chunk_size``, ``chunk_overlap``,
+                ``questions_per_chunk``, ``max_concurrency`` and ``prompt`` (its text, or ``None``).
             force: Make the stage anew; answers that still fit are not asked for again.
             show_progress: A progress bar; by default where standard error is a terminal.
         """
@@ -125,15 +127,18 @@ class Run:
         write_jsonl(
             self.chunks_file, [{"id": c.id, "text": c.page_content, "metadata": _plain(c.metadata)} for c in chunks]
         )
-        dataset = generate_qa_pairs(
-            chunks,
-            load_llm(),
-            path=self.answers_file,
-            questions_per_chunk=settings["questions_per_chunk"],
-            prompt=settings["prompt"],
-            max_concurrency=settings["max_concurrency"],
-            show_progress=show_progress,
-        )
+        if load_llm is None:
+            dataset = generate_pseudo_questions(chunks)
+        else:
+            dataset = generate_qa_pairs(
+                chunks,
+                load_llm(),
+                path=self.answers_file,
+                questions_per_chunk=settings["questions_per_chunk"],
+                prompt=settings["prompt"],
+                max_concurrency=settings["max_concurrency"],
+                show_progress=show_progress,
+            )
         dataset.save(self.pairs_file)
         self._record("pairs", made_with)
         return dataset
@@ -154,6 +159,7 @@ class Run:
         adapter: str,
         expect: Future = "both",
         test_size: float,
+        validation: str | Path | None = None,
         config: TrainingConfig,
         force: bool = False,
         show_progress: bool | None = None,
@@ -166,7 +172,8 @@ class Run:
             adapter: What to choose among or to train, as :meth:`AdapterTrainer.train` takes it; ``"default"`` for its
                 default.
             expect: What tomorrow's questions will be about.
-            test_size: Share of the questions that is kept for the test.
+            test_size: Share of the questions that is kept for the test; pseudo-questions are no test, and none is kept.
+            validation: A file or folder of the pairs that decide.
             config: The settings of training.
             force: Train anew.
             show_progress: Progress bars; by default where standard error is a terminal.
@@ -181,19 +188,21 @@ class Run:
             "adapter": adapter,
             "expect": expect,
             "test_size": test_size,
+            "validation": None if validation is None else str(validation),
             "metric": config.metric,
             "seed": config.seed,
         }
         verdict_file = self.folder / "verdict.json"
         if not self._kept("train", verdict_file, made_with, force):
-            try:
-                train, test = dataset.split(test_size, seed=config.seed)
-            except ValueError:
-                logger.info("all questions are about one document: the test asks about other passages of it")
-                train, test = dataset.split(test_size, seed=config.seed, by="passage")
-            write_json(self.split_file, {"train": list(train.queries), "test": list(test.queries)})
+            train, test = self._split(dataset, test_size, config.seed)
+            write_json(self.split_file, {"train": list(train), "test": list(test)})
             trainer = AdapterTrainer(load_embeddings(), config=config, show_progress=show_progress, cache=self.cache)
-            result = trainer.train(train, adapter=None if adapter == "default" else adapter, expect=expect)
+            result = trainer.train(
+                dataset.subset(train),
+                adapter=None if adapter == "default" else adapter,
+                expect=expect,
+                validation=None if validation is None else QADataset.load(validation),
+            )
             result.save(self.adapter_folder)
             self.report_file.unlink(missing_ok=True)
             self._record("train", made_with)
@@ -212,7 +221,16 @@ class Run:
         return AdaptedEmbeddings.from_pretrained(self.adapter_folder, base)
 
     def evaluate(self, base: Embeddings, *, show_progress: bool | None = None) -> RetrievalReport:
-        """Base against adapted on the questions kept from training; written to ``report.json`` and ``report.md``."""
+        """Base against adapted on the questions kept from training; written to ``report.json`` and ``report.md``.
+
+        Raises:
+            ValueError: If none was kept, as these are pseudo-questions.
+        """
+        if not len(self.test):
+            raise ValueError(
+                f"{self.folder} was trained on pseudo-questions, which are no test: a gain on them is no gain; examine "
+                f"{self.adapter_folder} with real ones (`embedding-adapter evaluate --adapter … --pairs …`)"
+            )
         report = evaluate_retrieval(self.adapted(base), self.test, cache=self.cache, show_progress=show_progress)
         report.save(self.report_file)
         report.save(self.report_file.with_suffix(".md"))
@@ -239,6 +257,17 @@ class Run:
         """The chunks that the pairs were written about."""
         rows = read_jsonl(self.chunks_file)
         return [Document(row["text"], id=row["id"], metadata=row["metadata"]) for row in rows]
+
+    def _split(self, dataset: QADataset, test_size: float, seed: int) -> tuple[Collection[str], Collection[str]]:
+        """The ids of the questions to learn from and of those kept for the test."""
+        if dataset.pseudo_styles:
+            return dataset.queries, ()
+        try:
+            train, test = dataset.split(test_size, seed=seed)
+        except ValueError:
+            logger.info("all questions are about one document: the test asks about other passages of it")
+            train, test = dataset.split(test_size, seed=seed, by="passage")
+        return train.queries, test.queries
 
     def _kept(self, stage: str, file: Path, settings: Mapping[str, Any], force: bool) -> bool:
         """Whether a stage is there and stays.

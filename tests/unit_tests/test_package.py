@@ -94,6 +94,7 @@ def test_the_door_has_the_expected_names() -> None:
         "adapt_store",
         "agenerate_qa_pairs",
         "evaluate_retrieval",
+        "generate_pseudo_questions",
         "generate_qa_pairs",
     ]
     assert all(getattr(package, name) is not None for name in package.__all__)
