@@ -62,9 +62,7 @@ def select_cautiously(
     )
     gains = {kind: gains_of(found, config) for kind, found in examined.items()}
     ((kind, of_kind),) = gains.items()
-    strength = _trusted(
-        {strength: of_kind[choice] for strength, choice in choices.items()}, real=validation is not None
-    )
+    strength = trusted({strength: of_kind[choice] for strength, choice in choices.items()}, real=validation is not None)
     chosen = choices.get(strength, BASE)
     report = examined[kind].report(chosen, sorted({5, 10, config.cutoff}))
     reason = _reason(chosen, of_kind[chosen], config.metric, real=validation is not None)
@@ -72,24 +70,27 @@ def select_cautiously(
     return Selection(chosen, reason, config.metric, gains, {kind: report}, given_up=())
 
 
-def _trusted(gains: Mapping[float, Gains], *, real: bool) -> float:
+def trusted(gains: Mapping[float, Gains], *, real: bool) -> float:
     """The strength to take, 0 for none.
 
     Half the strength is the rule: with it, a mix of styles gained on every collection that was measured
-    (``cookbook/benchmarks/RESULTS.md``). Few questions say too little to choose freely among strengths, and enough to
-    leave the rule when they speak against it.
+    (``cookbook/benchmarks/NO_LABELS.md``). Few questions say too little to choose freely among strengths. Where they
+    speak for more by a standard error, it is the whole; where they speak against it, a quarter, and nothing where they
+    do so by a standard error.
     """
-    if gains[CAUTIOUS].mean() <= 0:
-        return WEAK if real and gains[WEAK].mean() > 0 else 0.0
-    further = gains[FULL] - gains[CAUTIOUS]
-    return FULL if real and further.mean() > standard_error(further) else CAUTIOUS
+    half, further = gains[CAUTIOUS], gains[FULL] - gains[CAUTIOUS]
+    if not real:
+        return CAUTIOUS if half.mean() > 0 else 0.0
+    if half.mean() < 0:
+        return WEAK if half.mean() > -standard_error(half) else 0.0
+    return FULL if further.mean() > standard_error(further) else CAUTIOUS
 
 
 def _reason(chosen: Candidate, gains: Gains, metric: str, *, real: bool) -> str:
     if real:
         checked = f"{len(gains)} real questions ({label(metric)} × 100)"
         if chosen == BASE:
-            return f"What the pseudo-questions taught did not help on {checked}, and the base is kept."
+            return f"What the pseudo-questions taught did harm on {checked}, and the base is kept."
         figure = f"{100 * gains.mean():+.1f} ± {100 * standard_error(gains):.1f}"
         return f"Chosen: {chosen}, learned from pseudo-questions. It gains {figure} on {checked}."
     if chosen == BASE:

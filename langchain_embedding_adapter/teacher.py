@@ -176,11 +176,14 @@ def _reranked(reranker: BaseDocumentCompressor, question: str, passages: list[st
 
 
 def _name(teacher: Teacher) -> str:
-    model = next(
-        (found for name in ("model_name", "model") if isinstance(found := getattr(teacher, name, None), str)), ""
-    )
+    """The class or function and, where it says so, the model: ``CohereRerank:rerank-v3.5``."""
+    owner = getattr(teacher, "__self__", teacher)
     kind = getattr(teacher, "__qualname__", type(teacher).__name__)
-    return f"{kind}:{model}" if model else kind
+    for part in (owner, getattr(owner, "config", None)):
+        for attribute in ("model_name", "model", "model_id", "_name_or_path"):
+            if isinstance(model := getattr(part, attribute, None), str) and model:
+                return f"{kind}:{model}"
+    return kind
 
 
 def _calibrated(opinions: Sequence[NDArray[np.float64]], right: Sequence[NDArray[np.bool_]]) -> float:

@@ -133,7 +133,8 @@ class AdapterTrainer:
             teacher: Who scores (question, passage): a LangChain cross-encoder, a reranker (a document compressor) or a
                 function of a list of pairs. Its opinion of each question's nearest passages is learned from, if it
                 ranks those of known questions no worse than the base, and if that helps. Each pair is asked about
-                once; the cache of vectors keeps the scores under the teacher's name.
+                once; the cache of vectors keeps the scores under the name of the teacher's class or function and
+                model.
             weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
             checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.

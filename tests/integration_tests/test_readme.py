@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from importlib.metadata import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import langchain_openai
@@ -53,6 +55,20 @@ class QuestionWriter(SimpleChatModel):
         return "question-writer"
 
 
+class Reranker:
+    """Stands in for a cross-encoder: it scores as WordLlama does, and somewhat differently."""
+
+    def __init__(self, model: str) -> None:
+        self.model_name = model
+        self._embeddings = WordLlamaEmbeddings()
+
+    def predict(self, pairs: list[tuple[str, str]]) -> list[float]:
+        questions, passages = (
+            np.asarray(self._embeddings.embed_documents(list(part))) for part in zip(*pairs, strict=True)
+        )
+        return (10 * (questions * passages).sum(axis=1)).tolist()
+
+
 def snippets(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -62,6 +78,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(langchain_openai, "OpenAIEmbeddings", WideEmbeddings)
     monkeypatch.setattr(langchain_openai, "ChatOpenAI", QuestionWriter)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(CrossEncoder=Reranker))
     for module in (cli, runs):
         monkeypatch.setattr(module, "load_embeddings", WideEmbeddings, raising=False)
         monkeypatch.setattr(module, "load_chat_model", lambda model: QuestionWriter(model=model), raising=False)
@@ -74,10 +91,13 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     store.save_local("index")
     namespace: dict[str, Any] = {"documents": CHUNKS, "store": store}
     blocks = snippets("python")
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 our own README
-    assert "| nDCG@10 " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| nDCG@10 " in printed
+    assert "The teacher Reranker.predict:cross-encoder/ms-marco-MiniLM-L6-v2 ranks" in printed
+    assert "real questions" in namespace["result"].verdict or namespace["result"].selection is None
     assert (at_home / "pairs.jsonl").is_file()
     assert (at_home / "handbook-adapter" / "model.safetensors").is_file()
     assert len(namespace["retriever"].invoke("how do I make a class callable")) == 4

@@ -7,11 +7,12 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset, TrainingConfig, TwoLayerAdapter, evaluate_retrieval
 from langchain_embedding_adapter.candidates import BASE
-from langchain_embedding_adapter.caution import CAUTIOUS, FULL, WEAK
+from langchain_embedding_adapter.caution import CAUTIOUS, FULL, WEAK, trusted
 from tests.small_world import AngleEmbeddings, world
 
 CONFIG = TrainingConfig(ridge=1e-3)
@@ -76,12 +77,22 @@ def test_real_questions_say_how_far_to_trust_it(base, dataset, turned: float, ex
     assert "20 real questions" in result.verdict
 
 
-def test_real_questions_may_allow_a_quarter_only(base: AngleEmbeddings, dataset: QADataset) -> None:
-    found = {
-        strength(AdapterTrainer(base, config=CONFIG).train(pseudo(dataset), validation=real(turned)))
-        for turned in range(-50, 0, 5)
-    }
-    assert WEAK in found
+@pytest.mark.parametrize(
+    ("half", "further", "real", "expected"),
+    [
+        ([0.1, 0.0, 0.1, 0.0], [0.0, 0.1, 0.0, -0.1], True, CAUTIOUS),
+        ([0.1, 0.0, 0.1, 0.0], [0.1, 0.2, 0.1, 0.2], True, FULL),
+        ([0.1, 0.0, 0.1, 0.0], [0.1, 0.2, 0.1, 0.2], False, CAUTIOUS),
+        ([0.3, 0.0, -0.4, 0.0], [0.1, 0.1, 0.1, 0.1], True, WEAK),
+        ([-0.1, -0.2, -0.1, -0.2], [0.1, 0.1, 0.1, 0.1], True, 0.0),
+        ([0.3, 0.0, -0.4, 0.0], [0.1, 0.1, 0.1, 0.1], False, 0.0),
+        ([0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], True, CAUTIOUS),
+    ],
+    ids=["for it", "for more", "nobody for more", "a little against", "against", "nobody against", "undecided"],
+)
+def test_how_far_to_trust(half: list[float], further: list[float], real: bool, expected: float) -> None:
+    gains = {CAUTIOUS: np.array(half), FULL: np.array(half) + np.array(further)}
+    assert trusted(gains, real=real) == expected
 
 
 def test_real_questions_beside_pseudo_ones_are_the_check(base: AngleEmbeddings, dataset: QADataset) -> None:
