@@ -83,7 +83,7 @@ def measure(real: QADataset, embeddings: Embeddings, teacher: Embeddings | None)
     fitted, _ = fit_linear(vectors, LinearAdapter(width, width), TrainingConfig())
     checked = []
     for draw in range(DRAWS):
-        twenty = random.Random(draw).sample(list(real.queries), CHECKED)
+        twenty = random.Random(draw).sample(list(real.queries), CHECKED)  # noqa: S311 a choice, no secret
         result = trainer.train(pseudo, validation=real.subset(twenty))
         others = examined.take([query for query in real.queries if query not in set(twenty)])
         checked.append(gain(others, result.adapter))
@@ -134,11 +134,20 @@ def show(rows: list[dict[str, Any]]) -> str:
 
 HEAD = """# No labels, no LLM
 
-nDCG@10 × 100 gained over the base on real questions, by maps that pseudo-questions taught. Made by
-`{command}`, whose head says what the columns are.
+nDCG@10 × 100 gained over the base on real questions, by maps that pseudo-questions taught. The head of the script says
+what the columns are. Made by
+
+```bash
+{command}
+```
 
 {table}
 """
+
+
+def groups(arguments: list[str]) -> list[str]:
+    """The options, each with its values."""
+    return " ".join(arguments).replace(" --", "\n--").splitlines()
 
 
 def main() -> None:
@@ -160,7 +169,7 @@ def main() -> None:
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     print(json.dumps(rows) if arguments.json else show(rows))
     if arguments.write:
-        command = "python cookbook/benchmarks/no_labels.py --write"
+        command = " \\\n    ".join(["python cookbook/benchmarks/no_labels.py", *groups(sys.argv[1:])])
         (Path(__file__).parent / "NO_LABELS.md").write_text(
             HEAD.format(command=command, table=show(rows)), encoding="utf-8"
         )

@@ -118,7 +118,7 @@ def test_commands_run_one_after_the_other(at_home: Path) -> None:
     assert len(commands) == 5
     for command in commands:
         with pytest.raises(SystemExit) as stop:
-            cli.main(shlex.split(command)[1:])
+            cli.main(shlex.split(command, comments=True)[1:])
         assert not stop.value.code, command
 
 

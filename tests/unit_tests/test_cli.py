@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
 
-from langchain_embedding_adapter import cli, demo
+from langchain_embedding_adapter import QADataset, cli, demo
 from tests.small_world import AngleEmbeddings, AngleWriter, world
+
+PLANETS = ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]
 
 
 class Outcome(NamedTuple):
@@ -99,6 +102,27 @@ def test_the_adapter_finds_what_the_base_did_not(command, base: AngleEmbeddings,
     assert [hit["rank"] for hit in found["adapted"]] == [1, 2, 3, 4, 5]
 
 
+def test_pseudo_questions_need_no_llm_and_are_no_test(command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli, "load_embeddings", lambda name: DeterministicFakeEmbedding(size=8))
+    corpus = {
+        key: f"The planet {key} takes {10 * row} days to turn around its star." for row, key in enumerate(PLANETS)
+    }
+    (tmp_path / "planets").mkdir()
+    for key, text in corpus.items():
+        (tmp_path / "planets" / f"{key}.txt").write_text(text)
+    queries = {key: f"how long is a year on {key}" for key in corpus}
+    QADataset(queries, corpus, {key: [key] for key in corpus}).save("real.json")
+    made = command("pairs", "run", "planets", "--pseudo")
+    assert made.out.endswith(" questions about 8 of 8 passages, in run/pairs.json\n")
+    verdict = command("train", "run").out
+    assert "unverified" in verdict or "the base is kept" in verdict
+    refused = command("evaluate", "run")
+    assert refused.code == 1
+    assert "a gain on them is no gain" in refused.err
+    assert "8 real questions" in command("train", "run", "--validation", "real.json", "--force").out
+    assert command("evaluate", "--adapter", "run/adapter", "--pairs", "real.json").code == 0
+
+
 def test_stages_that_are_there_are_kept(command, llm: AngleWriter, base: AngleEmbeddings, shelf: Path) -> None:
     first = command("pairs", "run", shelf, "--llm", "some:model")
     again = command("pairs", "run", shelf, "--llm", "some:model", "--max-concurrency", 2)
@@ -172,7 +196,8 @@ def test_one_document_is_split_by_passage(command, base, tmp_path: Path) -> None
         (["ask", "run"], 2, "question"),
         (["train", "run", "--seed", "x"], 2, "--seed"),
         (["pairs", "run", "nothing/", "--llm", "some:model"], 1, "error: there is no file or folder nothing"),
-        (["pairs", "run", "x.txt"], 2, "--llm"),
+        (["pairs", "run", "x.txt"], 2, "with --llm, or ask for --pseudo ones"),
+        (["pairs", "run", "x.txt", "--llm", "some:model", "--pseudo"], 2, "with --llm, or ask for --pseudo ones"),
     ],
 )
 def test_errors_are_one_line(command, llm, base, arguments: list[str], code: int, message: str) -> None:
