@@ -38,9 +38,9 @@ RANKED_PASSAGES = 16_384
 """Most passages without a question that are ranked: of more, a random part, and the base suffers as the adapted do."""
 NEAREST = 32
 """How many of them compete with a memory for each question: those that the map beside it finds nearest."""
-HOPELESS = 3.0
-"""A map is given up when, after the first folds, its best candidate is behind by so many standard errors."""
-TOLERANCE = 2e-2
+BEHIND = 0.5
+"""A map is given up when, after the first folds, its best candidate is behind by so many standard errors everywhere."""
+TOLERANCE = 5e-2
 """Of the convex fit in a fold: the ranking has long settled by then."""
 
 Ranks = NDArray[np.int32]
@@ -106,7 +106,7 @@ def cross_validate(
         config: The settings.
         question_weights: How much questions count in the fit, by id.
         fit_by_descent: Fits an adapter of a kind that has no optimum to solve for.
-        abandon: Whether to give up candidates that are hopelessly behind after the first folds.
+        abandon: Whether to give up candidates that are far behind after the first folds.
     """
     fine = replace(config, tolerance=TOLERANCE)
     found: dict[str, list[tuple[Fold, dict[Candidate, Ranks]]]] = {kind: [] for kind in kinds}
@@ -125,7 +125,7 @@ def cross_validate(
                 found[kind].append((fold, ranks))
             if abandon and jobs is first and others:
                 so_far = {kind: _joined(results, remaining) for kind, results in found.items()}
-                remaining = _hopeful(so_far, remaining, config)
+                remaining = _promising(so_far, remaining, config)
     return {kind: _joined(results, remaining) for kind, results in found.items()}
 
 
@@ -147,15 +147,15 @@ def _joined(results: Sequence[tuple[Fold, dict[Candidate, Ranks]]], choices: Seq
     )
 
 
-def _hopeful(so_far: Mapping[str, Examined], choices: Sequence[Candidate], config: TrainingConfig) -> list[Candidate]:
-    """The candidates whose map is, in some future, not hopelessly behind the best."""
+def _promising(so_far: Mapping[str, Examined], choices: Sequence[Candidate], config: TrainingConfig) -> list[Candidate]:
+    """The candidates whose map is, in some future, not far behind the best."""
     kept: set[QueryMap] = {BASE.map}
     for examined in so_far.values():
         scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in choices}
         best = scores[max(choices, key=lambda choice: float(scores[choice].mean()))]
         for choice in choices:
             behind = best - scores[choice]
-            if behind.mean() <= HOPELESS * behind.std() / len(behind) ** 0.5:
+            if behind.mean() <= BEHIND * behind.std() / len(behind) ** 0.5:
                 kept.add(choice.map)
     return [choice for choice in choices if choice.map in kept]
 
@@ -189,23 +189,24 @@ class _FoldRanking:
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
             best, nearest = (adapted @ self.others.T).topk(min(NEAREST, len(self.others)), dim=1)
             scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
+            scores[self.hidden] = -torch.inf
             own = {
                 temperature: torch.cat([of_asked, of_others.gather(1, nearest)], dim=1)
                 for temperature, (of_asked, of_others) in fields.items()
             }
             for choice in choices:
                 if choice.map == query_map:
-                    field = own.get(None) if choice == BASE else None
-                    if choice.memory is not None:
-                        field = choice.memory[1] * own[choice.memory[0]]
-                    yield choice, self._ranks(scores.clone() if field is None else scores + field)
+                    temperature, strength = choice.memory or (None, 1.0)
+                    recalled = own.get(temperature) if choice.memory is not None or choice == BASE else None
+                    yield choice, self._ranks(scores if recalled is None else scores.add(recalled, alpha=strength))
 
     def _ranks(self, scores: Tensor) -> Ranks:
-        scores[self.hidden] = -torch.inf
         right = scores[self.rows, self.columns]
-        if len(self.rows) != len(scores):  # several right passages a question: only the first ranks are told apart
+        if len(self.rows) > 4 * len(scores):  # many right passages a question: only the first ranks are told apart
             deepest = max(*DEFAULT_KS, self.config.cutoff)
-            scores = scores.topk(min(deepest, scores.shape[1]), dim=1).values[self.rows]
+            scores = scores.topk(min(deepest, scores.shape[1]), dim=1).values
+        if len(self.rows) != len(scores):
+            scores = scores[self.rows]
         return (scores > right[:, None]).sum(dim=1).to(torch.int32).numpy()
 
     def _maps(self, maps: Sequence[QueryMap]) -> Iterator[tuple[QueryMap, Tensor]]:
@@ -251,18 +252,22 @@ class _FoldRanking:
         keys, ways = recall_table(self.fold.fitted, self.asked.shape[1])
         if isinstance(self.start, MemoryAdapter) and not is_identity(self.start):
             known = self.start.keys.any(axis=1)
-            own = self._field(self.start.keys[known], self.start.values[known], self.start.temperature)
+            (own,) = self._recalled(self.start.keys[known], self.start.values[known], [self.start.temperature])
             fields[None] = self.start.strength * own[0], self.start.strength * own[1]
             keys = np.concatenate([self.start.keys[known], keys])
             ways = np.concatenate([self.start.values[known], ways])
-        for temperature in sorted({temperature for temperature, _ in memories}):
-            fields[temperature] = self._field(keys, ways, temperature)
-        return fields
+        temperatures = sorted({temperature for temperature, _ in memories})
+        return fields | dict(zip(temperatures, self._recalled(keys, ways, temperatures), strict=True))
 
-    def _field(self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperature: float) -> tuple[Tensor, Tensor]:
-        nearness = torch.exp((self.examined @ as_tensor(keys).T - 1) / temperature)
-        recalled = nearness @ as_tensor(ways)
-        return recalled @ self.asked.T, recalled @ self.others.T
+    def _recalled(
+        self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperatures: Sequence[float]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """What these entries add to the scores at each temperature."""
+        distance = self.examined @ as_tensor(keys).T - 1
+        directions = as_tensor(ways)
+        for temperature in temperatures:
+            recalled = torch.exp(distance / temperature) @ directions
+            yield recalled @ self.asked.T, recalled @ self.others.T
 
 
 def moved(start: LinearAdapter, fitted: LinearAdapter, strength: float) -> LinearAdapter:

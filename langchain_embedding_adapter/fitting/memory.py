@@ -46,12 +46,11 @@ def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Float
 
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
-    keys, passages = unit(vectors.queries), unit(vectors.passages)
-    rows = np.repeat(np.arange(len(keys)), [len(found) for found in vectors.relevant])
+    rows = np.repeat(np.arange(len(vectors.queries)), [len(found) for found in vectors.relevant])
     shares = np.concatenate([grades / grades.sum() for grades in vectors.grades]).astype(np.float32)
-    answers = np.zeros((len(keys), passages.shape[1]), dtype=np.float32)
-    np.add.at(answers, rows, shares[:, None] * passages[np.concatenate(vectors.relevant)])
-    return keys, answers
+    answers = np.zeros((len(vectors.queries), vectors.passages.shape[1]), dtype=np.float32)
+    np.add.at(answers, rows, shares[:, None] * unit(vectors.passages[np.concatenate(vectors.relevant)]))
+    return unit(vectors.queries), answers
 
 
 def condense(keys: Floats, values: Floats, size: int, seed: int) -> tuple[Floats, Floats]:
