@@ -239,7 +239,14 @@ class _FoldRanking:
                 adapter = self.fit_by_descent(query_map.method, fitted)
             else:
                 raise ValueError(f"no way to fit {query_map.method!r}")
-            yield query_map, normalize(as_tensor(adapter.adapt(self.examined.numpy())), dim=1)
+            yield query_map, normalize(self._adapted(adapter), dim=1)
+
+    def _adapted(self, adapter: BaseAdapter) -> Tensor:
+        """The examined questions, adapted; a linear map by torch, whose products keep to one thread here."""
+        if not isinstance(adapter, LinearAdapter):
+            return as_tensor(adapter.adapt(self.examined.numpy()))
+        adapted = self.examined @ as_tensor(adapter.weight).T
+        return adapted if adapter.bias is None else adapted + torch.from_numpy(adapter.bias)
 
     def _fields(self, memories: set[tuple[float, float]]) -> dict[float | None, tuple[Tensor, Tensor]]:
         """What a memory of strength one adds to the scores of passages with questions and of others, by temperature.
