@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import command_line
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from stored import DATA
@@ -45,7 +46,6 @@ from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset, unit
 
 METRIC = "ndcg@10"
-DRAWS = 10
 CHECKED = 20
 
 
@@ -69,7 +69,7 @@ def at_strength(adapter: LinearAdapter, strength: float) -> LinearAdapter:
     return weaker
 
 
-def measure(real: QADataset, embeddings: Embeddings, teacher: Embeddings | None) -> dict[str, Any]:
+def measure(real: QADataset, embeddings: Embeddings, teacher: Embeddings | None, draws: int) -> dict[str, Any]:
     """The row of one collection and one model."""
     cache = VectorCache()
     started = time.perf_counter()
@@ -82,7 +82,7 @@ def measure(real: QADataset, embeddings: Embeddings, teacher: Embeddings | None)
     width = vectors.queries.shape[1]
     fitted, _ = fit_linear(vectors, LinearAdapter(width, width), TrainingConfig())
     checked = []
-    for draw in range(DRAWS):
+    for draw in range(draws):
         twenty = random.Random(draw).sample(list(real.queries), CHECKED)  # noqa: S311 a choice, no secret
         result = trainer.train(pseudo, validation=real.subset(twenty))
         others = examined.take([query for query in real.queries if query not in set(twenty)])
@@ -145,16 +145,12 @@ what the columns are. Made by
 """
 
 
-def groups(arguments: list[str]) -> list[str]:
-    """The options, each with its values."""
-    return " ".join(arguments).replace(" --", "\n--").splitlines()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the collections")
     parser.add_argument("--embeddings", nargs="+", default=["local:wordllama"], help="models, as provider:model")
     parser.add_argument("--teacher", help="a model whose cosine teaches, as provider:model")
+    parser.add_argument("--draws", type=int, default=10, help="how often twenty real questions are drawn")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--write", action="store_true", help="write NO_LABELS.md beside this file")
     arguments = parser.parse_args()
@@ -164,15 +160,14 @@ def main() -> None:
         embeddings = load_embeddings(model)
         for name, real in collections(arguments.data):
             own = None if model == arguments.teacher else teacher
-            row = {"collection": name, "model": Path(model.partition(":")[2]).name} | measure(real, embeddings, own)
+            row = {"collection": name, "model": Path(model.partition(":")[2]).name}
+            row |= measure(real, embeddings, own, arguments.draws)
             rows.append({"taught": float("nan")} | row if teacher is not None else row)
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     print(json.dumps(rows) if arguments.json else show(rows))
     if arguments.write:
-        command = " \\\n    ".join(["python cookbook/benchmarks/no_labels.py", *groups(sys.argv[1:])])
-        (Path(__file__).parent / "NO_LABELS.md").write_text(
-            HEAD.format(command=command, table=show(rows)), encoding="utf-8"
-        )
+        text = HEAD.format(command=command_line(), table=show(rows))
+        (Path(__file__).parent / "NO_LABELS.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

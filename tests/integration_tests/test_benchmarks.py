@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def answer(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # so small a world gains nothing from threads
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=alone)
+
+
 def run(script: str, *arguments: str) -> list[dict]:
-    command = [sys.executable, str(BENCHMARKS / script), *arguments, "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    done = answer(script, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -48,21 +56,82 @@ def test_the_table_of_lyft_and_uber(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_table_of_every_way_to_train(data: Path) -> None:
-    rows = run("quality.py", "--data", str(data), "--sizes", "40", "--subsets", "1")
-    stored = [row for row in rows if row["model"] == "all-MiniLM-L6-v2"]
-    gains = {(row["collection"], row["pairs"], row["method"]): row["gain"] for row in stored}
-    assert gains["scifact", 40, "default"] > 0.3
-    assert gains["scifact", 40, "LlamaIndex's recipe, 1 epoch"] < 0.05
-    assert all(row["better"] + row["same"] + row["worse"] in (40, 120) for row in stored)
+def test_the_table_of_every_way_to_train(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--sizes", "40", "all", "--subsets", "1", "--models", "all-MiniLM-L6-v2")
+    table = run("quality.py", "--data", str(data), *options)
+    rows = {(row["pairs"], row["method"]): row for row in table if row["collection"] == "scifact"}
+    default, recipe = rows[40, "default"], rows[40, "LlamaIndex's recipe, 4 epochs"]
+    assert default["gain"] > 0.3
+    assert recipe["gain"] < 0.05
+    assert default["texts"] == 40 + 120
+    assert recipe["texts"] == 40 + 40
+    assert {row["better"] + row["same"] + row["worse"] for row in table} == {40, 120}
+    assert not any("engine" in method or "auto" in method for _, method in rows)
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import results
+
+    header, _, *lines = results.summary(table).splitlines()
+    assert "LlamaIndex's recipe, 4 epochs | default" in header
+    assert len(lines) == 6
+    assert len(results.choices(table).splitlines()) == 2 + 6
 
 
-def test_without_the_collections_they_say_where_these_come_from(tmp_path: Path) -> None:
-    for script in ("lyft_uber.py", "quality.py"):
-        command = [sys.executable, str(BENCHMARKS / script), "--data", str(tmp_path)]
-        answer = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert answer.returncode == 1
-        assert f"{tmp_path} holds no lyft_10k_2021.json" in answer.stderr
+@pytest.mark.slow
+def test_seconds_side_by_side(data: Path) -> None:
+    rows = run("speed.py", "--data", str(data), "--repeat", "1")
+    assert [row["pairs"] for row in rows] == [80, 80, 80]
+    for row in rows:
+        assert list(row["seconds"]) == ["recipe", "fit", "select and fit", "train"]
+        assert row["seconds"]["fit"] < row["seconds"]["train"]
+
+
+@pytest.mark.slow
+def test_what_is_learned_without_labels(tmp_path: Path) -> None:
+    (row,) = run("no_labels.py", "--data", str(tmp_path), "--draws", "1")  # the demo's questions alone
+    assert row["collection"] == "Python's language reference"
+    assert row["base"] > 20
+    assert row["20 checked"] == row["worst draw"]
+
+
+@pytest.mark.skipif("LLAMA_INDEX_PYTHON" not in os.environ, reason="LLAMA_INDEX_PYTHON names no interpreter with it")
+def test_the_recipe_is_what_the_engine_of_llama_index_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import incumbents
+
+    dataset = world()
+    vectors = embed_dataset(AngleEmbeddings(), dataset)
+    run = incumbents.engine_of_llama_index(os.environ["LLAMA_INDEX_PYTHON"], dataset, vectors, epochs=4)
+    moved = np.abs(run.weight - np.eye(len(run.weight))).max()
+    restated = incumbents.recipe_of_llama_index(vectors, epochs=4)(np.eye(len(run.weight), dtype=np.float32)).T
+    assert moved > 1e-4
+    np.testing.assert_allclose(run.weight, restated, atol=1e-3 * moved)
+    assert run.texts == 4 * 2 * len(dataset)
+
+
+@pytest.mark.parametrize("script", ["lyft_uber.py", "quality.py", "speed.py"])
+def test_without_the_collections_they_say_where_these_come_from(script: str, tmp_path: Path) -> None:
+    done = answer(script, "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path} holds no lyft_10k_2021.json" in done.stderr
+
+
+def test_the_command_shown_names_no_path_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import command
+
+    typed = (
+        "/here/quality.py --data=/here/data --engine /here/python --sizes 100 all --teacher some:/here/model --write"
+    )
+    monkeypatch.setattr(sys, "argv", typed.split())
+    assert command.command_line().split(" \\\n    ") == [
+        "python cookbook/benchmarks/quality.py",
+        "--data FOLDER",
+        "--engine PYTHON",
+        "--sizes 100 all",
+        "--teacher some:model",
+        "--write",
+    ]
 
 
 def test_collections_are_datasets(data: Path) -> None:

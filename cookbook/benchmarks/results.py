@@ -1,0 +1,128 @@
+"""What quality.py measured, as tables, as RESULTS.md and as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from command import command_line
+
+from langchain_embedding_adapter.tables import aligned
+
+ENGINE = "LlamaIndex's engine, 4 epochs"
+RECIPE = "LlamaIndex's recipe, 4 epochs"
+DEFAULT = "default"
+
+RESULTS = """# Results
+
+nDCG@10 × 100 gained over the base by changing the query vector only, on the collections' own test questions. Made by
+
+```bash
+{command}
+```
+
+(what the methods are stands at the head of that file). Where pairs are fewer than all, figures are means over subsets,
+and *worst* is the worst subset; *seen* and *unseen* are the test questions about passages with and without a training
+question.
+
+## The default
+
+{summary}
+
+## Every way to train
+
+*95 %* is a bootstrap interval over questions; better / same / worse count the questions of the first subset; *texts* is
+how many texts were embedded to train, *s* the seconds that embedding (a look-up here), choosing and fitting took.
+
+{table}
+
+## What was chosen
+
+{chosen}
+"""
+
+
+def write(rows: list[dict[str, Any]], folder: Path) -> None:
+    """RESULTS.md and quality.svg."""
+    text = RESULTS.format(command=command_line(), summary=summary(rows), table=table(rows), chosen=choices(rows))
+    (folder / "RESULTS.md").write_text(text, encoding="utf-8")
+    draw(rows, folder / "quality.svg")
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """The default beside LlamaIndex: its engine where that was run, otherwise its recipe."""
+    rival = rival_in(rows)
+    found = {(row["collection"], row["model"], row["pairs"], row["method"]): row for row in rows}
+    header = ["collection", "model", "pairs", "base", rival, DEFAULT, "worst", "seen", "unseen"]
+    lines = []
+    for (collection, model, pairs, method), row in found.items():
+        if method == DEFAULT:
+            other = found[collection, model, pairs, rival]
+            gains = [other["gain"], *(row[name] for name in ("gain", "worst", "seen", "unseen"))]
+            lines.append([collection, model, str(pairs), f"{100 * row['base']:.1f}", *map(points, gains)])
+    return aligned(header, lines)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Every row, gains in points of nDCG@10."""
+    columns = {
+        "collection": lambda row: row["collection"],
+        "model": lambda row: row["model"],
+        "pairs": lambda row: str(row["pairs"]),
+        "method": lambda row: row["method"],
+        "base": lambda row: f"{100 * row['base']:.1f}",
+        "gain": lambda row: points(row["gain"]),
+        "95 %": lambda row: f"{points(row['low'])} … {points(row['high'])}",
+        "worst": lambda row: points(row["worst"]),
+        "seen": lambda row: points(row["seen"]),
+        "unseen": lambda row: points(row["unseen"]),
+        "better / same / worse": lambda row: f"{row['better']} / {row['same']} / {row['worse']}",
+        "texts": lambda row: str(row["texts"]),
+        "s": lambda row: f"{row['seconds']:.1f}",
+    }
+    return aligned(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+
+
+def choices(rows: list[dict[str, Any]]) -> str:
+    """What selection took by default and with ``adapter="auto"``, in the first subset of each size."""
+    keys = ("collection", "model", "pairs", "method", "chosen")
+    chosen = [[str(row[key]) for key in keys] for row in rows if row["method"] in (DEFAULT, "auto")]
+    return aligned(keys, chosen)
+
+
+def points(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.1f}"
+
+
+def rival_in(rows: list[dict[str, Any]]) -> str:
+    return ENGINE if any(row["method"] == ENGINE for row in rows) else RECIPE
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Gain against pairs, a panel for each collection and model."""
+    from matplotlib.figure import Figure
+
+    panels = list(dict.fromkeys((row["collection"], row["model"]) for row in rows))
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    axes = figure.subplots(2, -(-len(panels) // 2)).ravel()
+    shown = {
+        rival_in(rows): "tab:gray",
+        "in-batch softmax, early stop": "tab:orange",
+        "linear": "tab:green",
+        DEFAULT: "tab:blue",
+    }
+    for (collection, model), axis in zip(panels, axes, strict=False):
+        for name, colour in shown.items():
+            dots = sorted(
+                (row["pairs"], 100 * row["gain"])
+                for row in rows
+                if (row["collection"], row["model"], row["method"]) == (collection, model, name)
+            )
+            axis.plot(*zip(*dots, strict=True), marker="o", color=colour, label=name)
+        axis.axhline(0, color="black", linewidth=0.5)
+        pairs = sorted({row["pairs"] for row in rows if row["collection"] == collection})
+        axis.set(xscale="log", title=f"{collection}\n{model}", xlabel="training pairs", ylabel="nDCG@10 × 100 gained")
+        axis.set_xticks(pairs, [str(number) for number in pairs])
+        axis.minorticks_off()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(shown))
+    figure.savefig(file)
