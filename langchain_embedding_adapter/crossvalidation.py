@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -64,18 +65,19 @@ class Examined:
 
     def scores(self, candidate: Candidate, ks: Sequence[int]) -> Scores:
         """Every metric of every question, ``(questions,)``, with this candidate."""
-        deepest = max(ks)
-        counts = np.array([len(found) for found in self.vectors.relevant])
-        rows = np.repeat(np.arange(len(counts)), counts)
-        grades = np.concatenate(self.vectors.grades)
-        ranks = self.ranks[candidate]
-        found = ranks < deepest
-        gains, ideal = np.zeros((len(counts), deepest)), np.zeros((len(counts), deepest))
-        gains[rows[found], ranks[found]] = grades[found]
-        best = np.lexsort((-grades, rows))
-        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        ideal[rows[place < deepest], place[place < deepest]] = grades[best][place < deepest]
+        rows, grades, counts, in_order = self._pairs
+        best = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        gains, ideal = (
+            _placed(rows, ranks, found, len(counts), max(ks))
+            for ranks, found in ((self.ranks[candidate], grades), (best, in_order))
+        )
         return compute_metrics(gains, ideal, counts, ks)
+
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+        """Each right passage's question and grade, how many a question has, and its grades from the highest on."""
+        rows, grades = self.vectors.pair_rows, np.concatenate(self.vectors.grades)
+        return rows, grades, np.bincount(rows), grades[np.lexsort((-grades, rows))]
 
     def report(self, candidate: Candidate, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
         """Base against a candidate, question by question."""
@@ -147,6 +149,16 @@ def _joined(results: Sequence[tuple[Fold, dict[Candidate, Ranks]]], choices: Seq
     )
 
 
+def _placed(
+    rows: NDArray[np.intp], ranks: NDArray[np.integer], grades: NDArray[np.float64], questions: int, deepest: int
+) -> NDArray[np.float64]:
+    """Grades by question and rank, ``(questions, deepest)``."""
+    table = np.zeros((questions, deepest))
+    found = ranks < deepest
+    table[rows[found], ranks[found]] = grades[found]
+    return table
+
+
 def _promising(so_far: Mapping[str, Examined], choices: Sequence[Candidate], config: TrainingConfig) -> list[Candidate]:
     """The candidates whose map is, in some future, not far behind the best."""
     kept: set[QueryMap] = {BASE.map}
@@ -190,15 +202,33 @@ class _FoldRanking:
             best, nearest = (adapted @ self.others.T).topk(min(NEAREST, len(self.others)), dim=1)
             scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
             scores[self.hidden] = -torch.inf
-            own = {
-                temperature: torch.cat([of_asked, of_others.gather(1, nearest)], dim=1)
-                for temperature, (of_asked, of_others) in fields.items()
-            }
+            own = {}
+            if fields:
+                of_others = self._of_nearest(nearest, torch.stack([recalled for recalled, _ in fields.values()], dim=2))
+                own = {
+                    temperature: torch.cat([of_asked, of_others[:, :, number]], dim=1)
+                    for number, (temperature, (_, of_asked)) in enumerate(fields.items())
+                }
             for choice in choices:
                 if choice.map == query_map:
                     temperature, strength = choice.memory or (None, 1.0)
                     recalled = own.get(temperature) if choice.memory is not None or choice == BASE else None
                     yield choice, self._ranks(scores if recalled is None else scores.add(recalled, alpha=strength))
+
+    def _of_nearest(self, nearest: Tensor, recalled: Tensor) -> Tensor:
+        """The scores of each question's nearest other passages with what each memory recalls.
+
+        Args:
+            nearest: ``(examined, nearest)``, their rows.
+            recalled: ``(examined, out, memories)``.
+
+        Returns:
+            ``(examined, nearest, memories)``.
+        """
+        size = max(1, self.config.block_entries // max(1, nearest.shape[1] * self.others.shape[1]))
+        return torch.cat(
+            [self.others[rows] @ parts for rows, parts in zip(nearest.split(size), recalled.split(size), strict=True)]
+        )
 
     def _ranks(self, scores: Tensor) -> Ranks:
         right = scores[self.rows, self.columns]
@@ -232,7 +262,7 @@ class _FoldRanking:
                     kind = whole.negatives, whole.taught
                     if kind not in problems:
                         problems[kind] = Problem.of(fitted, settings, question_weights=self.question_weights)
-                    solved[whole], _ = minimise(problems[kind], latest, start, settings)
+                    solved[whole], _ = minimise(problems[kind], latest, start, settings, parts=1)
                     latest = solved[whole]
                 adapter = moved(start, solved[whole], query_map.strength)
             elif self.fit_by_descent is not None:
@@ -249,7 +279,7 @@ class _FoldRanking:
         return adapted if adapter.bias is None else adapted + torch.from_numpy(adapter.bias)
 
     def _fields(self, memories: set[tuple[float, float]]) -> dict[float | None, tuple[Tensor, Tensor]]:
-        """What a memory of strength one adds to the scores of passages with questions and of others, by temperature.
+        """What a memory of strength one recalls, and adds to the scores of passages with questions, by temperature.
 
         Where training starts from a memory, every field holds it; ``None`` is that memory alone, at its strength.
         """
@@ -269,12 +299,12 @@ class _FoldRanking:
     def _recalled(
         self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperatures: Sequence[float]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """What these entries add to the scores at each temperature."""
+        """What these entries recall, ``(examined, out)``, and add to the scores, at each temperature."""
         distance = self.examined @ as_tensor(keys).T - 1
         directions = as_tensor(ways)
         for temperature in temperatures:
             recalled = torch.exp(distance / temperature) @ directions
-            yield recalled @ self.asked.T, recalled @ self.others.T
+            yield recalled, recalled @ self.asked.T
 
 
 def moved(start: LinearAdapter, fitted: LinearAdapter, strength: float) -> LinearAdapter:

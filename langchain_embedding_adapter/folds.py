@@ -8,7 +8,6 @@ out questions at random: tomorrow's questions are about the passages of today.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +41,9 @@ class Fold:
 
 def question_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
     """Folds by question; questions with the same vector stay together, else one would give the other away."""
-    _, same = np.unique(vectors.queries, axis=0, return_inverse=True)
-    groups = np.random.default_rng(seed).permutation(same.max() + 1) % count
-    side = groups[same.ravel()]
+    numbers: dict[bytes, int] = {}
+    same = [numbers.setdefault(query.tobytes(), len(numbers)) for query in vectors.queries]
+    side = (np.random.default_rng(seed).permutation(len(numbers)) % count)[same]
     nothing: Indices = np.array([], dtype=np.intp)
     return [
         Fold(
@@ -65,7 +64,8 @@ def topic_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
     """
     asked = np.unique(np.concatenate(vectors.relevant))
     clusters = _clusters(unit(vectors.passages[asked]), max(count, round(len(asked) ** 0.5)), seed)
-    of_question = [_most_frequent(clusters[np.searchsorted(asked, found)]) for found in vectors.relevant]
+    pairs, questions = np.concatenate(vectors.relevant), vectors.pair_rows
+    of_question = _most_frequent(questions, clusters[np.searchsorted(asked, pairs)])
     sizes = np.bincount(of_question, minlength=clusters.max() + 1)
     fold_of_cluster = np.zeros(len(sizes), dtype=np.intp)
     load = np.zeros(count)
@@ -74,14 +74,15 @@ def topic_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
         load[load.argmin()] += sizes[cluster]
     fold_of_passage = np.full(len(vectors.passages), -1)
     fold_of_passage[asked] = fold_of_cluster[clusters]
-    fold_of_question = fold_of_cluster[np.array(of_question)]
+    fold_of_question = fold_of_cluster[of_question]
+    ends = np.cumsum([len(found) for found in vectors.relevant])
     folds = []
     for number in range(count):
-        outside = [fold_of_passage[found] != number for found in vectors.relevant]
+        outside_pairs = fold_of_passage[pairs] != number
+        outside = np.split(outside_pairs, ends[:-1])
+        some_outside = np.bincount(questions, outside_pairs) > 0
         examined = np.flatnonzero(fold_of_question == number)
-        fitted = np.array(
-            [row for row, kept in enumerate(outside) if fold_of_question[row] != number and kept.any()], dtype=np.intp
-        )
+        fitted = np.flatnonzero((fold_of_question != number) & some_outside)
         if len(fitted) and len(examined):
             folds.append(
                 Fold(
@@ -109,6 +110,9 @@ def _clusters(passages: Floats, count: int, seed: int) -> Indices:
     return np.asarray(nearest, dtype=np.intp)
 
 
-def _most_frequent(values: Sequence[int] | Indices) -> int:
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[counts.argmax()])
+def _most_frequent(rows: Indices, values: Indices) -> Indices:
+    """The value that each row has most often (of several, the least), rows counted from 0 without a gap."""
+    found, counts = np.unique(np.stack([rows, values]), axis=1, return_counts=True)
+    order = np.lexsort((found[1], -counts, found[0]))
+    first = np.unique(found[0][order], return_index=True)[1]
+    return np.asarray(found[1][order][first])

@@ -76,6 +76,17 @@ class PairVectors:
             grades.append(np.array([dataset.grade(query, passage) for passage in found], dtype=np.float64))
         return cls(tuple(dataset.queries), tuple(dataset.corpus), queries, passages, tuple(relevant), tuple(grades))
 
+    @property
+    def pair_rows(self) -> NDArray[np.intp]:
+        """``(pairs,)``: the question's row of every question with a relevant passage, in the order of ``relevant``."""
+        return np.repeat(np.arange(len(self.relevant)), [len(found) for found in self.relevant])
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """``(pairs,)``: each pair's grade as a share of its question's."""
+        grades = np.concatenate(self.grades)
+        return grades / np.bincount(self.pair_rows, grades)[self.pair_rows]
+
     def take(self, queries: Collection[str]) -> PairVectors:
         """Only these questions, by id; every passage stays.
 
@@ -122,11 +133,17 @@ class PairVectors:
             passage_ids=tuple(self.passage_ids[row] for row in rows),
             queries=self.queries,
             passages=self.passages[rows],
-            relevant=tuple(np.searchsorted(rows, found) for found in self.relevant),
+            relevant=_like(self.relevant, np.searchsorted(rows, np.concatenate([*self.relevant, rows[:0]]))),
             grades=self.grades,
             listed=tuple(np.searchsorted(rows, found[mask]) for found, mask in zip(self.listed, kept, strict=True)),
             opinions=tuple(scores[mask] for scores, mask in zip(self.opinions, kept, strict=True)),
         )
+
+
+def _like(parts: Sequence[NDArray[np.intp]], joined: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
+    """``joined`` in parts that are as long as these."""
+    ends = np.cumsum([len(part) for part in parts])
+    return tuple(joined[end - len(part) : end] for part, end in zip(parts, ends.tolist(), strict=True))
 
 
 class VectorCache:
@@ -214,7 +231,7 @@ def embed_dataset(
 
 def unit(vectors: Floats) -> Floats:
     """Vectors scaled to length one, along the last axis; zeros stay."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    norms = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     scaled: Floats = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
     return scaled
 

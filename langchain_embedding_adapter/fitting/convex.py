@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 History = list[dict[str, float]]
 
+PARTS = 4
+"""In so many parts threads share out an evaluation; more cost more than they save."""
 HISTORY = 10
 """Steps that L-BFGS remembers; each costs two matrices of the size of the map."""
 FIRST_STEP = 0.3
@@ -51,12 +53,20 @@ def fit_linear(
 
 
 def minimise(
-    problem: Problem, start: LinearAdapter, centre: LinearAdapter, config: TrainingConfig
+    problem: Problem, start: LinearAdapter, centre: LinearAdapter, config: TrainingConfig, *, parts: int = PARTS
 ) -> tuple[LinearAdapter, list[float]]:
     """The optimum for ``config.scale`` and ``config.ridge`` held to ``centre``, looked for from ``start`` on.
 
     What the fit adds to ``centre`` lies in the span of the passages on the one side and of the questions on the other.
     Where these are fewer than the dimensions, it is looked for there: the same optimum from smaller matrices.
+
+    Args:
+        problem: What to minimise.
+        start: Where to look first.
+        centre: What the ridge holds to.
+        config: ``scale``, ``ridge`` and how exact.
+        parts: In how many parts an evaluation is shared out. The last bits of the result depend on it, and so it is not
+            the number of threads.
 
     Returns:
         The fitted adapter and the loss of every evaluation.
@@ -74,12 +84,12 @@ def minimise(
         parameters = [answers.coordinates(new - old) for new, old in zip(starts, middles, strict=True)]
         parameters[0] = questions.coordinates(parameters[0].T).T.contiguous()
         count = len(problem.queries)
-        blocks = replace(problem, queries=questions.vectors).blocks(config.block_entries)
+        blocks = replace(problem, queries=questions.vectors).blocks(parts, config.block_entries)
         tolerance = config.tolerance * config.scale / parameters[0].numel() ** 0.5
 
         def objective(parameters: list[Tensor]) -> tuple[float, list[Tensor]]:
-            moved = [
-                config.scale * (offset + passages @ parameter)  # (passages, in), (passages,)
+            moved = [  # (passages, in), (passages,)
+                pool.product(passages, parameter, parts).add_(offset).mul_(config.scale)
                 for offset, parameter in zip(offsets, parameters, strict=True)
             ]
 
@@ -93,10 +103,10 @@ def minimise(
             results = pool.map(of_block, blocks)
             total = sum(float(loss) for loss, _ in results) / count
             gradients = []
-            for parameter, parts in zip(parameters, zip(*(found for _, found in results), strict=True), strict=True):
-                of_moved = functools.reduce(torch.add, parts) * (config.scale / count)
-                gradients.append((passages.T @ of_moved).add_(parameter, alpha=2 * config.ridge))
-                total += config.ridge * float((parameter**2).sum())
+            for parameter, sums in zip(parameters, zip(*(found for _, found in results), strict=True), strict=True):
+                of_moved = functools.reduce(Tensor.add_, sums).mul_(config.scale / count)
+                gradients.append(pool.product(passages.T, of_moved, parts).add_(parameter, alpha=2 * config.ridge))
+                total += config.ridge * float(parameter.square().sum())
             losses.append(total)
             return total, gradients
 

@@ -46,10 +46,9 @@ def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Float
 
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
-    rows = np.repeat(np.arange(len(vectors.queries)), [len(found) for found in vectors.relevant])
-    shares = np.concatenate([grades / grades.sum() for grades in vectors.grades]).astype(np.float32)
-    answers = np.zeros((len(vectors.queries), vectors.passages.shape[1]), dtype=np.float32)
-    np.add.at(answers, rows, shares[:, None] * unit(vectors.passages[np.concatenate(vectors.relevant)]))
+    passages = unit(vectors.passages[np.concatenate(vectors.relevant)])
+    answers = np.zeros((len(vectors.queries), passages.shape[1]), dtype=np.float32)
+    np.add.at(answers, vectors.pair_rows, vectors.shares.astype(np.float32)[:, None] * passages)
     return unit(vectors.queries), answers
 
 

@@ -98,9 +98,8 @@ class Problem:
         """The problem of these questions; the settings say which passages are negatives."""
         if config.negatives == "asked":
             vectors = vectors.asked_about()
-        counts = [len(found) for found in vectors.relevant]
         queries, passages = (as_tensor(unit(part)).to(device) for part in (vectors.queries, vectors.passages))
-        rows = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(device)
+        rows = torch.from_numpy(vectors.pair_rows).to(device)
         columns = torch.from_numpy(np.concatenate(vectors.relevant).astype(np.int64)).to(device)
         listed = [len(found) for found in vectors.listed] if config.teacher_share else []
         masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config)
@@ -146,9 +145,9 @@ class Problem:
             opinions=self.opinions[listed],
         )
 
-    def blocks(self, entries: int) -> list[Problem]:
-        """The questions in blocks whose scores are at most ``entries`` numbers (or one question)."""
-        size = max(1, entries // len(self.passages))
+    def blocks(self, parts: int, entries: int) -> list[Problem]:
+        """The questions in so many blocks, or more, whose scores are at most ``entries`` numbers (or one question)."""
+        size = max(1, min(-(-len(self.queries) // parts), entries // len(self.passages)))
         if size >= len(self.queries):
             return [self]
         questions = torch.arange(len(self.queries), device=self.rows.device)
@@ -200,7 +199,7 @@ def as_tensor(vectors: Floats) -> Tensor:
 
     Their products would be denormal numbers, which processors multiply several times slower.
     """
-    return torch.from_numpy(np.where(np.abs(vectors) < 1e-15, np.float32(0), vectors))
+    return torch.hardshrink(torch.from_numpy(vectors), 1e-15)
 
 
 def _joined(parts: tuple[NDArray[Any], ...], dtype: type) -> Tensor:
@@ -209,12 +208,13 @@ def _joined(parts: tuple[NDArray[Any], ...], dtype: type) -> Tensor:
 
 def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:
     """Grades as shares of their question, times the question's weight, which is 1 on average."""
-    importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
+    importance = np.ones(len(vectors.query_ids))
+    if question_weights:
+        importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
     if not (importance >= 0).all() or not importance.sum() > 0:
         raise ValueError("question weights must be 0 or above, and not all of them 0")
     importance = importance / importance.mean()
-    shares = [weight * grades / grades.sum() for weight, grades in zip(importance, vectors.grades, strict=True)]
-    return np.concatenate(shares).astype(np.float32)
+    return (importance[vectors.pair_rows] * vectors.shares).astype(np.float32)
 
 
 def _no_negatives(

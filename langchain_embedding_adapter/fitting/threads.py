@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,3 +47,10 @@ class SideBySide:
         if len(items) == 1:
             return [function(items[0])]
         return list(self._pool.map(function, items))
+
+    def product(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
+        """``left @ right``, the rows of ``left`` in so many parts."""
+        found = left.new_empty(len(left), *right.shape[1:])
+        pieces = list(zip(left.chunk(parts), found.chunk(parts), strict=True))
+        self.map(lambda piece: torch.matmul(piece[0], right, out=piece[1]), pieces)
+        return found
