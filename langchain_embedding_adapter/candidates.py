@@ -94,8 +94,10 @@ def candidates(
         taught: Whether to try it with a teacher's opinion too.
     """
     fresh = is_identity(start)
-    closed = [QueryMap(name) for name in config.closed_forms] if fresh and questions < config.small else []
-    convex = [QueryMap("convex", scale, ridge) for scale, ridge in config.linear_grid]
+    few = questions < config.small
+    closed = [QueryMap(name) for name in config.closed_forms] if fresh and few else []
+    grid = (*config.cautious_grid, *config.linear_grid) if few else config.linear_grid
+    convex = [QueryMap("convex", scale, ridge) for scale, ridge in grid]
     if all_passages:
         convex += [replace(found, negatives="all") for found in convex]
     if taught:

@@ -19,6 +19,7 @@ class TrainingConfig:
         ridge: How strongly these are held to where they started: the weight of the mean squared displacement of a
             query, and of ``‖W − I‖² + ‖b‖²`` in a single linear fit.
         linear_grid: Pairs of scale and ridge that selection tries for a linear map, from simple to complex.
+        cautious_grid: Further ones that it tries where questions are few: they move the questions less.
         memory_grid: Pairs of temperature and strength that selection tries for a memory, from simple to complex.
         strengths: How far from the base to a fitted linear map selection tries to go, 1 always.
         closed_forms: Closed forms that selection tries where questions are few: ``"mean shift"``, ``"procrustes"``,
@@ -26,8 +27,8 @@ class TrainingConfig:
         memory_size: Most questions that a memory holds; a query costs a product with each.
         folds: Parts of the cross-validation, of each of its two kinds; where questions are many, not every part is
             examined.
-        small: With fewer questions than this, questions are few: selection tries closed forms too, and takes the
-            simplest candidate within one standard error of the best.
+        small: With fewer questions than this, questions are few: selection tries closed forms and the cautious grid
+            too, and takes the simplest candidate within one standard error of the best.
         negatives: What a question's passages compete with: ``"asked"``, the passages that have a training question, or
             ``"all"`` passages, which pays only where future questions hit the same passages.
         duplicates_above: A passage whose cosine to a right one is at least this is no negative; ``None`` lets it be.
@@ -43,8 +44,8 @@ class TrainingConfig:
             ``"margin-mse"``.
         block_entries: Most scores, questions × passages, held at a time by each thread.
         max_steps: Most evaluations of the objective in the fit of a linear map.
-        tolerance: The fit of a linear map has converged when no entry of its gradient is larger than this share of
-            ``scale / √entries``, the size that entries have before anything is learned.
+        tolerance: The fit of a linear map has converged when its loss is above the optimum by no more than this share,
+            by a bound that strong convexity gives; it is several times nearer, mostly.
         epochs: Most passes over the pairs for adapters other than linear.
         batch_size: Questions a step of these.
         learning_rate: Of AdamW in the first step; it falls to 0 in the last epoch, along a cosine.
@@ -60,7 +61,8 @@ class TrainingConfig:
 
     scale: float = 40.0
     ridge: float = 0.1
-    linear_grid: tuple[tuple[float, float], ...] = ((80, 0.3), (80, 0.1), (40, 0.1))
+    linear_grid: tuple[tuple[float, float], ...] = ((40, 0.1), (80, 0.1))
+    cautious_grid: tuple[tuple[float, float], ...] = ((80, 0.3),)
     memory_grid: tuple[tuple[float, float], ...] = ((0.03, 0.5), (0.05, 0.5), (0.05, 1), (0.1, 0.3), (0.1, 1))
     strengths: tuple[float, ...] = (1,)
     closed_forms: tuple[str, ...] = ("mean shift", "procrustes", "ridge regression")

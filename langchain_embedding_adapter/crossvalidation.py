@@ -41,8 +41,8 @@ NEAREST = 32
 """How many of them compete with a memory for each question: those that the map beside it finds nearest."""
 BEHIND = 0.5
 """A map is given up when, after the first folds, its best candidate is behind by so many standard errors everywhere."""
-TOLERANCE = 5e-2
-"""Of the convex fit in a fold: the ranking has long settled by then."""
+TOLERANCE = 0.3
+"""Of the convex fit in a fold, by a bound that lies well above the truth: the ranking has long settled by then."""
 
 Ranks = NDArray[np.int32]
 FitByDescent = Callable[[str, PairVectors], BaseAdapter]

@@ -34,7 +34,8 @@ class AdaptedEmbeddings(Embeddings):
     Args:
         embeddings: The base embeddings, those that the index was built with.
         adapter: The adapter, trained on the base's query vectors.
-        provenance: What a saved adapter's folder and card tell beside it: how it was trained, its report.
+        provenance: What a saved adapter's folder and card tell beside it: how it was trained, its report. A value that
+            takes work may be a function, which is called when the adapter is saved.
 
     Attributes:
         embeddings: The base.
@@ -143,7 +144,7 @@ class AdaptedEmbeddings(Embeddings):
                 "arguments": self.adapter.arguments,
             },
             "base_model": model_name(self.embeddings),
-            **self.provenance,
+            **{name: value() if callable(value) else value for name, value in self.provenance.items()},
         }
         save_folder(folder, config, self.adapter.to_arrays(), write_card(config, Path(folder).name), extra)
 

@@ -89,18 +89,18 @@ class RetrievalReport:
     base_scores: Scores
     adapted_scores: Scores | None = None
 
-    @cached_property
+    @property
     def rows(self) -> tuple[MetricRow, ...]:
         """Every metric's means, gain and significance."""
-        tests: dict[bytes, float] = {}  # metrics often differ alike: with one right passage hit rate is recall
-        return tuple(self._row(metric, tests) for metric in self.base_scores)
+        return tuple(self[metric] for metric in self.base_scores)
 
     def __getitem__(self, metric: str) -> MetricRow:
         """The row of one metric, by key: ``report["ndcg@10"].gain``."""
-        for row in self.rows:
-            if row.metric == metric:
-                return row
-        raise KeyError(f"no metric {metric!r} in this report; it has {', '.join(self.base_scores)}")
+        if metric not in self.base_scores:
+            raise KeyError(f"no metric {metric!r} in this report; it has {', '.join(self.base_scores)}")
+        if metric not in self._rows:
+            self._rows[metric] = self._row(metric)
+        return self._rows[metric]
 
     def subset(self, queries: Collection[str]) -> RetrievalReport:
         """The report on some of the questions, by id: those on unseen topics, say.
@@ -154,22 +154,32 @@ class RetrievalReport:
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
-    def _row(self, metric: str, tests: dict[bytes, float]) -> MetricRow:
+    @cached_property
+    def _rows(self) -> dict[str, MetricRow]:
+        """Rows that were asked for: their tests take time."""
+        return {}
+
+    @cached_property
+    def _tests(self) -> dict[bytes, float]:
+        """P-values by differences, as metrics often differ alike: with one right passage hit rate is recall."""
+        return {}
+
+    def _row(self, metric: str) -> MetricRow:
         base = self.base_scores[metric]
         if self.adapted_scores is None:
             return MetricRow(metric, float(base.mean()))
         adapted = self.adapted_scores[metric]
         difference = adapted - base
         key = difference.tobytes()
-        if key not in tests:
-            tests[key] = randomisation_test(difference)
+        if key not in self._tests:
+            self._tests[key] = randomisation_test(difference)
         better, worse = int((difference > 1e-12).sum()), int((difference < -1e-12).sum())
         return MetricRow(
             metric=metric,
             base=float(base.mean()),
             adapted=float(adapted.mean()),
             gain=float(difference.mean()),
-            p_value=tests[key],
+            p_value=self._tests[key],
             better=better,
             same=len(difference) - better - worse,
             worse=worse,

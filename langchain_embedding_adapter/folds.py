@@ -105,8 +105,8 @@ def _clusters(passages: Floats, count: int, seed: int) -> Indices:
         sample = passages[np.sort(random.choice(len(passages), LARGEST_SAMPLE, replace=False))]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One of the clusters is empty")  # it stays so, and harms nothing
-        centres, _ = kmeans2(sample.astype(np.float64), min(count, len(sample)), minit="++", rng=random)
-    nearest, _ = vq(passages.astype(np.float64), centres)
+        centres, _ = kmeans2(sample, min(count, len(sample)), minit="++", rng=random)
+    nearest, _ = vq(passages, centres)
     return np.asarray(nearest, dtype=np.intp)
 
 

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
 SIGNIFICANT = 1.645
 """So many standard errors are significant: five per cent, on one side."""
-LARGEST = 4096
+LARGEST = 3072
 """Most questions that are cross-validated; of more, a random part is."""
 ENOUGH = {NEW: 1000, SAME: 200}
 """No further fold is examined after so many questions: which passages are new decides, and so they have more."""

@@ -220,7 +220,7 @@ class AdapterTrainer:
         if check is not None:
             training["teacher"] = check.reason
         training["settings"] = asdict(config)
-        provenance = {"report": None if report.adapted_scores is None else report.to_dict(), "training": training}
+        provenance = {"report": None if report.adapted_scores is None else report.to_dict, "training": training}
         return TrainingResult(
             embeddings=AdaptedEmbeddings(self.embeddings, trained.adapter, provenance=provenance),
             report=report,

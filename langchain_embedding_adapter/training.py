@@ -110,8 +110,9 @@ def by_cross_validation(
         fit_by_descent=descend,
     )
     report = selection.reports[VALIDATION if task.validation is not None else SAME if expect == SAME else NEW]
-    row = report[task.config.metric]
-    history[0][row.metric], history[-1][row.metric] = row.base, row.adapted or row.base
+    scores = [report.base_scores, report.adapted_scores or report.base_scores]
+    for row, found in zip((history[0], history[-1]), scores, strict=True):
+        row[task.config.metric] = float(found[task.config.metric].mean())
     return Trained(fitted, report, history, selection.improved, selection)
 
 

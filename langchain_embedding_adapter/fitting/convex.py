@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.devices import pick_device
+from langchain_embedding_adapter.fitting.lbfgs import descend
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import PairVectors
@@ -22,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 History = list[dict[str, float]]
 
+SAMPLE = 2048
+"""With more than twice as many questions, so many are fitted first: most of the way, at a small part of the cost."""
 PARTS = 4
 """In so many parts threads share out an evaluation; more cost more than they save."""
-HISTORY = 10
-"""Steps that L-BFGS remembers; each costs two matrices of the size of the map."""
-FIRST_STEP = 0.3
-"""Of Polyak's step; the loss does not come down to zero."""
+LEAST_RIDGE = 1e-3
+"""Convergence is judged as if the ridge were no smaller."""
 
 
 def fit_linear(
@@ -44,11 +45,19 @@ def fit_linear(
     new, yesterday's map when it is trained again.
 
     Returns:
-        The fitted adapter, and the loss of every evaluation. The result is the same bit for bit on any number of
-        threads.
+        The fitted adapter, and the loss of every evaluation (of those on all questions, where a part of many was fitted
+        first). The result is the same bit for bit on any number of threads.
     """
-    problem = Problem.of(vectors, config, device=pick_device(config.device, "cpu"), question_weights=question_weights)
-    fitted, losses = minimise(problem, adapter, adapter, config)
+
+    def problem(part: PairVectors) -> Problem:
+        device = pick_device(config.device, "cpu")
+        return Problem.of(part, config, device=device, question_weights=question_weights)
+
+    start, count = adapter, len(vectors.query_ids)
+    if count > 2 * SAMPLE:
+        part = np.sort(np.random.default_rng(config.seed).choice(count, SAMPLE, replace=False))
+        start, _ = minimise(problem(vectors.rows(part)), adapter, adapter, config)
+    fitted, losses = minimise(problem(vectors), start, adapter, config)
     return fitted, [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
 
 
@@ -71,94 +80,59 @@ def minimise(
     Returns:
         The fitted adapter and the loss of every evaluation.
     """
-    device = problem.queries.device
-    middles = [torch.from_numpy(array.copy()).to(device) for array in centre.to_arrays().values()]
-    starts = [torch.from_numpy(array.copy()).to(device) for array in start.to_arrays().values()]
+    middle, first = (_matrix(adapter, problem.queries.device) for adapter in (centre, start))
+    if middle.shape[1] > problem.queries.shape[1]:  # the bias: what is learned of an input that is always one
+        ones = problem.queries.new_ones(len(problem.queries), 1)
+        problem = replace(problem, queries=torch.cat([problem.queries, ones], dim=1))
     losses: list[float] = []
     with SideBySide() as pool:
         questions, answers = problem.query_span, problem.passage_span
-        passages = answers.vectors
-        # d · (W q + b) = (d W) · q + d · b: passages are fewer than questions, mostly, and so it is they that move.
-        offsets = [problem.passages @ middle for middle in middles]
-        offsets[0] = questions.coordinates(offsets[0].T).T
-        parameters = [answers.coordinates(new - old) for new, old in zip(starts, middles, strict=True)]
-        parameters[0] = questions.coordinates(parameters[0].T).T.contiguous()
-        count = len(problem.queries)
+        passages, count = answers.vectors, len(problem.queries)
+        # d · W q = (d W) · q: passages are fewer than questions, mostly, and so it is they that move.
+        offset = questions.coordinates((problem.passages @ middle).T).T
+        added = questions.coordinates(answers.coordinates(first - middle).T).T.contiguous()
         blocks = replace(problem, queries=questions.vectors).blocks(parts, config.block_entries)
-        tolerance = config.tolerance * config.scale / parameters[0].numel() ** 0.5
 
-        def objective(parameters: list[Tensor]) -> tuple[float, list[Tensor]]:
-            moved = [  # (passages, in), (passages,)
-                pool.product(passages, parameter, parts).add_(offset).mul_(config.scale)
-                for offset, parameter in zip(offsets, parameters, strict=True)
-            ]
+        def objective(added: Tensor) -> tuple[float, Tensor]:
+            moved = pool.product(passages, added, parts).add_(offset).mul_(config.scale)  # (passages, in)
 
-            def of_block(block: Problem) -> tuple[Tensor, list[Tensor]]:
-                scores = block.queries @ moved[0].T
-                if len(moved) > 1:
-                    scores += moved[1]
-                loss, gradient = block.loss_and_gradient(scores)
-                return loss, [gradient.T @ block.queries, gradient.sum(dim=0)][: len(moved)]
+            def of_block(block: Problem) -> tuple[Tensor, Tensor]:
+                loss, gradient = block.loss_and_gradient(block.queries @ moved.T)
+                return loss, gradient.T @ block.queries
 
-            results = pool.map(of_block, blocks)
-            total = sum(float(loss) for loss, _ in results) / count
-            gradients = []
-            for parameter, sums in zip(parameters, zip(*(found for _, found in results), strict=True), strict=True):
-                of_moved = functools.reduce(Tensor.add_, sums).mul_(config.scale / count)
-                gradients.append(pool.product(passages.T, of_moved, parts).add_(parameter, alpha=2 * config.ridge))
-                total += config.ridge * float(parameter.square().sum())
-            losses.append(total)
-            return total, gradients
+            found_losses, gradients = zip(*pool.map(of_block, blocks), strict=True)
+            of_moved = functools.reduce(Tensor.add_, gradients).mul_(config.scale / count)
+            gradient = pool.product(passages.T, of_moved, parts).add_(added, alpha=2 * config.ridge)
+            held = config.ridge * float(torch.linalg.vector_norm(added)) ** 2
+            losses.append(sum(float(loss) for loss in found_losses) / count + held)
+            return losses[-1], gradient
 
-        parameters, steepest = _descend(objective, parameters, tolerance, config.max_steps)
-        parameters[0] = questions.back(parameters[0].T).T
-        found = [middle + answers.back(added) for middle, added in zip(middles, parameters, strict=True)]
-    logger.debug("linear fit: %d evaluations, loss %.4f, gradient %.1e", len(losses), losses[-1], steepest)
-    if len(losses) >= config.max_steps and steepest > 10 * tolerance:
-        logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
-    fitted = copy.copy(start)
-    fitted.load_arrays({name: array.cpu().numpy() for name, array in zip(start.to_arrays(), found, strict=True)})
-    return fitted, losses
+        # A function that curves by 2 · ridge at least is this near its minimum.
+        def excess(gradient: Tensor) -> float:
+            return float(torch.linalg.vector_norm(gradient)) ** 2 / (4 * max(config.ridge, LEAST_RIDGE))
 
+        def converged(loss: float, gradient: Tensor) -> bool:
+            return excess(gradient) <= config.tolerance * loss
 
-def _descend(
-    objective: Callable[[list[Tensor]], tuple[float, list[Tensor]]],
-    start: list[Tensor],
-    tolerance: float,
-    max_evaluations: int,
-) -> tuple[list[Tensor], float]:
-    """L-BFGS from ``start`` until no entry of the gradient is above ``tolerance``.
-
-    torch's first step has length one in the sum of its entries, whatever the problem; in units of ``stretch`` that
-    length is :data:`FIRST_STEP` of the one that would bring a linear loss down to zero (Polyak's).
-
-    Returns:
-        The parameters and the largest entry of their gradient.
-    """
-    loss, gradients = objective(start)
-    size = sum(float(gradient.abs().sum()) for gradient in gradients)
-    square = sum(float((gradient**2).sum()) for gradient in gradients)
-    stretch = FIRST_STEP * loss * size / square if square > 0 else 1.0
-    known: tuple[float, list[Tensor]] | None = (loss, gradients)
-    parameters = [parameter / stretch for parameter in start]
-    optimizer = torch.optim.LBFGS(
-        parameters,
-        max_iter=max_evaluations,
-        max_eval=max_evaluations - 1,
-        tolerance_grad=tolerance * stretch,
-        tolerance_change=tolerance * 1e-6,
-        history_size=HISTORY,
-        line_search_fn="strong_wolfe",
+        added, loss, gradient = descend(objective, added, converged, config.max_steps)
+        found = middle + answers.back(questions.back(added.T).T)
+    logger.debug(
+        "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)", len(losses), loss, excess(gradient)
     )
+    if not converged(loss, gradient):
+        logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
+    return _adapter(start, found), losses
 
-    def closure() -> float:
-        nonlocal known
-        loss, gradients = known or objective([stretch * parameter for parameter in parameters])
-        known = None
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = stretch * gradient
-        return loss
 
-    optimizer.step(closure)
-    steepest = max(float(parameter.grad.abs().max()) for parameter in optimizer.param_groups[0]["params"])
-    return [stretch * parameter for parameter in parameters], steepest / stretch
+def _matrix(adapter: LinearAdapter, device: torch.device) -> Tensor:
+    """The map as one matrix, ``(out, in)``, its bias as a last column where it has one."""
+    columns = [adapter.weight] if adapter.bias is None else [adapter.weight, adapter.bias[:, None]]
+    return torch.from_numpy(np.concatenate(columns, axis=1)).to(device)
+
+
+def _adapter(like: LinearAdapter, matrix: Tensor) -> LinearAdapter:
+    """The adapter of such a matrix."""
+    found = copy.copy(like)
+    weight = matrix[:, : like.in_features].contiguous().cpu().numpy()
+    found.load_arrays({"weight": weight} | ({} if like.bias is None else {"bias": matrix[:, -1].cpu().numpy()}))
+    return found

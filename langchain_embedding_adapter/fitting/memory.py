@@ -47,8 +47,8 @@ def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Float
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
     passages = unit(vectors.passages[np.concatenate(vectors.relevant)])
-    answers = np.zeros((len(vectors.queries), passages.shape[1]), dtype=np.float32)
-    np.add.at(answers, vectors.pair_rows, vectors.shares.astype(np.float32)[:, None] * passages)
+    _, starts = np.unique(vectors.pair_rows, return_index=True)
+    answers = np.add.reduceat(vectors.shares.astype(np.float32)[:, None] * passages, starts)
     return unit(vectors.queries), answers
 
 

@@ -208,13 +208,12 @@ def _joined(parts: tuple[NDArray[Any], ...], dtype: type) -> Tensor:
 
 def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:
     """Grades as shares of their question, times the question's weight, which is 1 on average."""
-    importance = np.ones(len(vectors.query_ids))
-    if question_weights:
-        importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
+    importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
     if not (importance >= 0).all() or not importance.sum() > 0:
         raise ValueError("question weights must be 0 or above, and not all of them 0")
     importance = importance / importance.mean()
-    return (importance[vectors.pair_rows] * vectors.shares).astype(np.float32)
+    weights: NDArray[np.float64] = importance[vectors.pair_rows] * vectors.shares
+    return weights.astype(np.float32)
 
 
 def _no_negatives(

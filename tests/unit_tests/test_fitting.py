@@ -91,14 +91,14 @@ def test_the_linear_fit_turns_the_small_world_back(turned: PairVectors) -> None:
 
 @pytest.mark.parametrize("ridge", [0.1, 1.0])
 def test_the_linear_fit_reaches_the_optimum_of_an_independent_solver(ridge: float) -> None:
-    config = TrainingConfig(ridge=ridge, scale=10, tolerance=1e-5)
+    config = TrainingConfig(ridge=ridge, scale=10, tolerance=1e-9)
     adapter, _ = fit_linear(small_problem(), LinearAdapter(5, 5), config)
     assert adapter.weight == pytest.approx(reference_optimum(small_problem(), config), abs=1e-3)
 
 
 def test_blocks_give_what_one_block_gives() -> None:
-    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(tolerance=1e-5))
-    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(block_entries=40, tolerance=1e-5))
+    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(tolerance=1e-8))
+    blocked, _ = fit_linear(small_problem(), LinearAdapter(5, 5), TrainingConfig(block_entries=40, tolerance=1e-8))
     assert blocked.weight == pytest.approx(whole.weight, abs=1e-3)
 
 
@@ -214,7 +214,7 @@ def test_fewer_questions_and_passages_than_dimensions_give_the_same_optimum() ->
     small = small_problem()
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(40, 5)))[0].astype(np.float32)
     wide = replace(small, queries=small.queries @ turn.T, passages=small.passages @ turn.T)
-    config = TrainingConfig(scale=10, tolerance=1e-6)
+    config = TrainingConfig(scale=10, tolerance=1e-9)
     narrow, _ = fit_linear(small, LinearAdapter(5, 5, bias=True), config)
     found, _ = fit_linear(wide, LinearAdapter(40, 40, bias=True), config)
     assert turn.T @ found.weight @ turn == pytest.approx(narrow.weight, abs=2e-3)
@@ -395,7 +395,7 @@ def test_a_taught_fit_is_the_optimum_of_both_losses(turned: PairVectors) -> None
     random = np.random.default_rng(0)
     listed = tuple(np.sort(random.choice(len(turned.passages), 5, replace=False)) for _ in turned.query_ids)
     taught = replace(turned, listed=listed, opinions=tuple(random.normal(size=5) for _ in listed))
-    config = TrainingConfig(scale=5, ridge=0.1, tolerance=1e-4, negatives="all", teacher_share=0.3)
+    config = TrainingConfig(scale=5, ridge=0.1, tolerance=1e-7, negatives="all", teacher_share=0.3)
     fitted, history = fit_linear(taught, LinearAdapter(DIMENSIONS, DIMENSIONS), config)
     problem = Problem.of(taught, config)
     weight = torch.tensor(fitted.weight, requires_grad=True)

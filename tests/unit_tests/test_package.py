@@ -52,6 +52,7 @@ FLOORS = {
     "teacher": 3.5,
     "fitting.devices": 4,
     "fitting.threads": 4,
+    "fitting.lbfgs": 4,
     "fitting.problem": 4,
     "fitting.closed_forms": 4.1,
     "fitting.convex": 4.1,

@@ -44,7 +44,7 @@ def test_what_is_examined_is_what_would_be_served(turned: PairVectors, monkeypat
                 ranked.grades,
             )
         for choice in choices:
-            adapter, _ = fit_chosen(fold.fitted, choice, START, TrainingConfig(tolerance=1e-4))
+            adapter, _ = fit_chosen(fold.fitted, choice, START, TrainingConfig(tolerance=1e-6))
             expected = retrieval_scores(ranked, adapter.adapt(ranked.queries), [5, 10])
             for metric, scores in found.scores(choice, [5, 10]).items():
                 assert scores.mean() == pytest.approx(expected[metric].mean(), abs=0.03), (kind, str(choice), metric)

@@ -1,0 +1,81 @@
+"""L-BFGS for a strictly convex function of one matrix (Nocedal & Wright, *Numerical Optimization*, 2006, chapter 7).
+
+``torch.optim.LBFGS`` stops by the largest entry of the gradient, which depends on the axes, and takes a first step that
+does not depend on the problem. Here the caller says when it is done, and the first step is in the function's own scale.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from torch import Tensor
+
+HISTORY = 6
+"""Steps whose curvature is remembered; each costs two matrices of the size of the point."""
+FIRST_STEP = 0.5
+"""Of the step that would bring a linear function down to zero (Polyak's): this one does not come down to zero."""
+SUFFICIENT = 1e-4
+"""A step is taken when the function falls by this share of what its slope promises (Armijo's condition)."""
+SHORTEST = 1e-6
+"""A step shorter than this share of the first try is lost in rounding."""
+
+Objective = Callable[[Tensor], tuple[float, Tensor]]
+
+
+def descend(
+    objective: Objective, start: Tensor, converged: Callable[[float, Tensor], bool], most_evaluations: int
+) -> tuple[Tensor, float, Tensor]:
+    """Go down from ``start``.
+
+    Args:
+        objective: Value and gradient at a point.
+        start: The first point, of any shape.
+        converged: Whether value and gradient say that this is near enough.
+        most_evaluations: Of the objective.
+
+    Returns:
+        The best point, its value and its gradient.
+    """
+    point, (value, gradient) = start, objective(start)
+    evaluations = 1
+    pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
+    while evaluations < most_evaluations and not converged(value, gradient):
+        direction = _direction(gradient, pairs, first=FIRST_STEP * value)
+        slope, length, taken = _dot(gradient, direction), 1.0, False
+        while evaluations < most_evaluations and length > SHORTEST and not taken:
+            step = length * direction
+            next_value, next_gradient = objective(point + step)
+            evaluations += 1
+            taken = next_value <= value + SUFFICIENT * length * slope
+            if not taken:  # where the parabola through both values and the slope is lowest
+                lowest = -slope * length / (2 * (next_value - value - slope * length))
+                length *= min(max(lowest, 0.02), 0.5)
+        if not taken or next_value == value:  # rounding hides what is left
+            break
+        change = next_gradient - gradient
+        curvature = _dot(step, change)
+        if curvature > 0:  # always, but for rounding
+            pairs.append((step, change, curvature))
+        point, value, gradient = point + step, next_value, next_gradient
+    return point, value, gradient
+
+
+def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], first: float) -> Tensor:
+    """Where to go: minus the gradient, times what the last steps told of the inverse curvature (two-loop recursion)."""
+    if not pairs:
+        return gradient * (-first / _dot(gradient, gradient))
+    direction = -gradient
+    shares = []
+    for step, change, curvature in reversed(pairs):
+        shares.append(_dot(step, direction) / curvature)
+        direction.add_(change, alpha=-shares[-1])
+    _, change, curvature = pairs[-1]
+    direction.mul_(curvature / _dot(change, change))
+    for (step, change, curvature), share in zip(pairs, reversed(shares), strict=True):
+        direction.add_(step, alpha=share - _dot(change, direction) / curvature)
+    return direction
+
+
+def _dot(left: Tensor, right: Tensor) -> float:
+    return float(left.view(-1).dot(right.view(-1)))
