@@ -11,7 +11,7 @@ counted. Nothing here is tuned to a collection: every row is the default, or wha
 The rows (what the rivals compute is in incumbents.py):
 
 - *LlamaIndex's engine*: ``EmbeddingAdapterFinetuneEngine`` with its default settings, run by PYTHON, the interpreter of
-  an environment with ``llama-index-finetuning``. Without ``--engine`` there are no such rows.
+  an environment with ``llama-index-finetuning``, on all pairs. Without ``--engine`` there are no such rows.
 - *LlamaIndex's recipe*: the same training, stated again.
 - *in-batch softmax*: the same loss, shuffled, AdamW (lr 1e-3), up to 50 epochs, stopped early on a held-out fifth.
 - *ridge to the positive*: least squares from each question to the mean of its passages, held to the identity.
@@ -155,7 +155,8 @@ def measure(
             dataset = chosen_at_random(collection.train, size, subset)
             known = dataset.passages_asked_about() if collection.train.corpus == collection.test.corpus else set()
             seen = np.array([bool(known & set(collection.test.relevant_docs[query])) for query in test.query_ids])
-            for name, train in methods(embeddings, dataset, engine=engine, auto=auto and size is None):
+            whole = {"engine": engine, "auto": auto} if size is None else {"engine": None, "auto": False}
+            for name, train in methods(embeddings, dataset, **whole):
                 run = train()
                 report = compare(test, run.adapt, [10])
                 base = report.base_scores[METRIC]

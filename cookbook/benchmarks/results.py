@@ -9,7 +9,6 @@ from command import command_line
 
 from langchain_embedding_adapter.tables import aligned
 
-ENGINE = "LlamaIndex's engine, 4 epochs"
 RECIPE = "LlamaIndex's recipe, 4 epochs"
 DEFAULT = "default"
 
@@ -50,14 +49,13 @@ def write(rows: list[dict[str, Any]], folder: Path) -> None:
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """The default beside LlamaIndex: its engine where that was run, otherwise its recipe."""
-    rival = rival_in(rows)
+    """The default beside LlamaIndex's recipe."""
     found = {(row["collection"], row["model"], row["pairs"], row["method"]): row for row in rows}
-    header = ["collection", "model", "pairs", "base", rival, DEFAULT, "worst", "seen", "unseen"]
+    header = ["collection", "model", "pairs", "base", RECIPE, DEFAULT, "worst", "seen", "unseen"]
     lines = []
     for (collection, model, pairs, method), row in found.items():
         if method == DEFAULT:
-            other = found[collection, model, pairs, rival]
+            other = found[collection, model, pairs, RECIPE]
             gains = [other["gain"], *(row[name] for name in ("gain", "worst", "seen", "unseen"))]
             lines.append([collection, model, str(pairs), f"{100 * row['base']:.1f}", *map(points, gains)])
     return aligned(header, lines)
@@ -94,10 +92,6 @@ def points(value: float | None) -> str:
     return "" if value is None else f"{100 * value:+.1f}"
 
 
-def rival_in(rows: list[dict[str, Any]]) -> str:
-    return ENGINE if any(row["method"] == ENGINE for row in rows) else RECIPE
-
-
 def draw(rows: list[dict[str, Any]], file: Path) -> None:
     """Gain against pairs, a panel for each collection and model."""
     from matplotlib.figure import Figure
@@ -106,7 +100,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2)).ravel()
     shown = {
-        rival_in(rows): "tab:gray",
+        RECIPE: "tab:gray",
         "in-batch softmax, early stop": "tab:orange",
         "linear": "tab:green",
         DEFAULT: "tab:blue",

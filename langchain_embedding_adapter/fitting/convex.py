@@ -53,9 +53,10 @@ def fit_linear(
         device = pick_device(config.device, "cpu")
         return Problem.of(part, config, device=device, question_weights=question_weights)
 
-    start, count = adapter, len(vectors.query_ids)
-    if count > 2 * SAMPLE:
-        part = np.sort(np.random.default_rng(config.seed).choice(count, SAMPLE, replace=False))
+    start = adapter
+    counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
+    if len(counting) > 2 * SAMPLE:
+        part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))
         start, _ = minimise(problem(vectors.rows(part)), adapter, adapter, config)
     fitted, losses = minimise(problem(vectors), start, adapter, config)
     return fitted, [{"step": step, "loss": loss} for step, loss in enumerate(losses)]

@@ -18,7 +18,7 @@ from langchain_embedding_adapter import (
     TwoLayerAdapter,
 )
 from langchain_embedding_adapter.evaluation import retrieval_scores
-from langchain_embedding_adapter.fitting import CLOSED_FORMS, Problem, fit_by_descent, fit_linear, fit_memory
+from langchain_embedding_adapter.fitting import CLOSED_FORMS, Problem, convex, fit_by_descent, fit_linear, fit_memory
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 
@@ -94,6 +94,28 @@ def test_the_linear_fit_reaches_the_optimum_of_an_independent_solver(ridge: floa
     config = TrainingConfig(ridge=ridge, scale=10, tolerance=1e-9)
     adapter, _ = fit_linear(small_problem(), LinearAdapter(5, 5), config)
     assert adapter.weight == pytest.approx(reference_optimum(small_problem(), config), abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("tolerance", [0.1, 1e-2, 1e-3])
+def test_what_is_left_to_gain_is_within_the_tolerance(tolerance: float, bias: bool) -> None:
+    config = TrainingConfig(scale=80, tolerance=tolerance)
+    _, near = fit_linear(small_problem(), LinearAdapter(5, 5, bias=bias), config)
+    _, nearest = fit_linear(small_problem(), LinearAdapter(5, 5, bias=bias), replace(config, tolerance=1e-8))
+    assert near[-1]["loss"] <= (1 + tolerance) * nearest[-1]["loss"]
+    assert len(near) < len(nearest)
+
+
+def test_of_many_questions_a_part_is_fitted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainingConfig(tolerance=1e-8)
+    weights = dict.fromkeys(small_problem().query_ids[1::2], 0.0)
+    for counting in (None, weights):
+        whole, history = fit_linear(small_problem(), LinearAdapter(5, 5), config, question_weights=counting)
+        with monkeypatch.context() as patch:
+            patch.setattr(convex, "SAMPLE", 3)
+            found, rest = fit_linear(small_problem(), LinearAdapter(5, 5), config, question_weights=counting)
+        assert found.weight == pytest.approx(whole.weight, abs=1e-3)
+        assert rest[0]["loss"] != history[0]["loss"]
 
 
 def test_blocks_give_what_one_block_gives() -> None:
