@@ -28,6 +28,8 @@ question.
 
 {summary}
 
+![Gain against training pairs](quality.svg)
+
 ## Every way to train
 
 *95 %* is a bootstrap interval over questions; better / same / worse count the questions of the first subset; *texts* is
