@@ -51,7 +51,7 @@ SIGNIFICANT = 1.645
 """So many standard errors are significant: five per cent, on one side."""
 LARGEST = 3072
 """Most questions that are cross-validated; of more, a random part is."""
-ENOUGH = {NEW: 1000, SAME: 200}
+ENOUGH = {NEW: 400, SAME: 200}
 """No further fold is examined after so many questions: which passages are new decides, and so they have more."""
 
 DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
