@@ -45,7 +45,8 @@ class TrainingConfig:
         block_entries: Most scores, questions × passages, held at a time by each thread.
         max_steps: Most evaluations of the objective in the fit of a linear map.
         tolerance: The fit of a linear map has converged when its loss is above the optimum by no more than this share,
-            by a bound that strong convexity gives; it is several times nearer, mostly.
+            by a bound that strong convexity gives (a ridge below 0.001 counts as that); it is several times nearer,
+            mostly.
         epochs: Most passes over the pairs for adapters other than linear.
         batch_size: Questions a step of these.
         learning_rate: Of AdamW in the first step; it falls to 0 in the last epoch, along a cosine.
