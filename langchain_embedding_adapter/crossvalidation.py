@@ -23,12 +23,12 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, Scores
 from langchain_embedding_adapter.fitting import (
     CLOSED_FORMS,
+    LinearProblem,
     Problem,
     QuestionWeights,
     SideBySide,
     as_tensor,
     mean_answers,
-    minimise,
     recall_table,
 )
 from langchain_embedding_adapter.folds import Fold
@@ -244,8 +244,8 @@ class _FoldRanking:
         fitted = self.fold.fitted
         start = linear_part(self.start)
         answers: tuple[Tensor, Tensor] | None = None
-        latest = start
-        problems: dict[tuple[str, bool], Problem] = {}
+        problems: dict[tuple[str, bool], LinearProblem] = {}
+        latest: dict[tuple[str, bool], Tensor] = {}
         solved: dict[QueryMap, LinearAdapter] = {}
         for query_map in maps:
             if query_map.method == "start":
@@ -261,9 +261,9 @@ class _FoldRanking:
                     settings = whole.settings(self.config)
                     kind = whole.negatives, whole.taught
                     if kind not in problems:
-                        problems[kind] = Problem.of(fitted, settings, question_weights=self.question_weights)
-                    solved[whole], _ = minimise(problems[kind], latest, start, settings, parts=1)
-                    latest = solved[whole]
+                        problem = Problem.of(fitted, settings, question_weights=self.question_weights)
+                        problems[kind] = LinearProblem.of(problem, start, settings)
+                    solved[whole], latest[kind], _ = problems[kind].minimise(settings, latest.get(kind), parts=1)
                 adapter = moved(start, solved[whole], query_map.strength)
             elif self.fit_by_descent is not None:
                 adapter = self.fit_by_descent(query_map.method, fitted)

@@ -8,7 +8,7 @@ negative, and the map would learn to push it down.)
 from __future__ import annotations
 
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
-from langchain_embedding_adapter.fitting.convex import History, fit_linear, minimise
+from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
 from langchain_embedding_adapter.fitting.descent import fit_by_descent
 from langchain_embedding_adapter.fitting.memory import condense, fit_memory, mean_answers, recall_table
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
@@ -17,6 +17,7 @@ from langchain_embedding_adapter.fitting.threads import SideBySide
 __all__ = [
     "CLOSED_FORMS",
     "History",
+    "LinearProblem",
     "Problem",
     "QuestionWeights",
     "SideBySide",
@@ -26,6 +27,5 @@ __all__ = [
     "fit_linear",
     "fit_memory",
     "mean_answers",
-    "minimise",
     "recall_table",
 ]

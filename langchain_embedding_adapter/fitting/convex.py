@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.devices import pick_device
 from langchain_embedding_adapter.fitting.lbfgs import descend
+from langchain_embedding_adapter.fitting.map_space import MapSpace, dot
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import PairVectors
@@ -49,80 +50,128 @@ def fit_linear(
         first). The result is the same bit for bit on any number of threads.
     """
 
+    device = pick_device(config.device, "cpu")
+
     def problem(part: PairVectors) -> Problem:
-        device = pick_device(config.device, "cpu")
         return Problem.of(part, config, device=device, question_weights=question_weights)
 
-    start = adapter
     counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
     if len(counting) > 2 * SAMPLE:
         part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))
-        start, _ = minimise(problem(vectors.rows(part)), adapter, adapter, config)
-    fitted, losses = minimise(problem(vectors), start, adapter, config)
+        first, _, _ = LinearProblem.of(problem(vectors.rows(part)), adapter, config).minimise(config)
+        whole = LinearProblem.of(problem(vectors), adapter, config, any_start=True)
+        fitted, _, losses = whole.minimise(config, whole.point(first))
+    else:
+        fitted, _, losses = LinearProblem.of(problem(vectors), adapter, config).minimise(config)
     return fitted, [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
 
 
-def minimise(
-    problem: Problem, start: LinearAdapter, centre: LinearAdapter, config: TrainingConfig, *, parts: int = PARTS
-) -> tuple[LinearAdapter, list[float]]:
-    """The optimum for ``config.scale`` and ``config.ridge`` held to ``centre``, looked for from ``start`` on.
+@dataclass(frozen=True)
+class LinearProblem:
+    """A problem to be solved by a linear map, for any scale and ridge.
 
-    What the fit adds to ``centre`` lies in the span of the passages on the one side and of the questions on the other.
-    Where these are fewer than the dimensions, it is looked for there: the same optimum from smaller matrices.
-
-    Args:
-        problem: What to minimise.
-        start: Where to look first.
-        centre: What the ridge holds to.
-        config: ``scale``, ``ridge`` and how exact.
-        parts: In how many parts an evaluation is shared out. The last bits of the result depend on it, and so it is not
-            the number of threads.
-
-    Returns:
-        The fitted adapter and the loss of every evaluation.
+    Attributes:
+        problem: Questions, passages and pairs; where the map has a bias, the last entry of every question is one.
+        centre: The map that the ridge holds to.
+        space: Where to search.
+        offset: ``(passages, columns)``, what the centre gives before anything is added to it.
     """
-    middle, first = (_matrix(adapter, problem.queries.device) for adapter in (centre, start))
-    if middle.shape[1] > problem.queries.shape[1]:  # the bias: what is learned of an input that is always one
-        ones = problem.queries.new_ones(len(problem.queries), 1)
-        problem = replace(problem, queries=torch.cat([problem.queries, ones], dim=1))
-    losses: list[float] = []
-    with SideBySide() as pool:
-        questions, answers = problem.query_span, problem.passage_span
-        passages, count = answers.vectors, len(problem.queries)
-        # d · W q = (d W) · q: passages are fewer than questions, mostly, and so it is they that move.
-        offset = questions.coordinates((problem.passages @ middle).T).T
-        added = questions.coordinates(answers.coordinates(first - middle).T).T.contiguous()
-        blocks = replace(problem, queries=questions.vectors).blocks(parts, config.block_entries)
 
-        def objective(added: Tensor) -> tuple[float, Tensor]:
-            moved = pool.product(passages, added, parts).add_(offset).mul_(config.scale)  # (passages, in)
+    problem: Problem
+    centre: LinearAdapter
+    space: MapSpace
+    offset: Tensor
 
-            def of_block(block: Problem) -> tuple[Tensor, Tensor]:
+    @classmethod
+    def of(
+        cls, problem: Problem, centre: LinearAdapter, config: TrainingConfig, *, any_start: bool = False
+    ) -> LinearProblem:
+        """The problem of a map that is held to ``centre``.
+
+        Args:
+            problem: Questions, passages and pairs.
+            centre: The map to hold to.
+            config: ``block_entries`` bounds the memory.
+            any_start: Whether the search is to start from any map; else only from the centre or what it has found.
+        """
+        queries, passages = problem.queries, problem.passages
+        matrix = _matrix(centre, queries.device)
+        if centre.bias is not None:
+            queries = torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1)
+        if any_start:
+            space = MapSpace.of_dimensions(queries, passages)
+        else:
+            space = MapSpace.cheapest(queries, passages, config.block_entries)
+        new = matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix), device=matrix.device))
+        mapped = passages if new else passages @ matrix
+        offset = mapped if space.of_queries is None else mapped @ queries.T
+        return cls(replace(problem, queries=queries), centre, space, offset)
+
+    def point(self, adapter: LinearAdapter) -> Tensor:
+        """Where the search starts if it starts from this map, which may be any if the problem was made for it."""
+        device = self.offset.device
+        return (_matrix(adapter, device) - _matrix(self.centre, device))[None]
+
+    def minimise(
+        self, config: TrainingConfig, start: Tensor | None = None, *, parts: int = PARTS
+    ) -> tuple[LinearAdapter, Tensor, list[float]]:
+        """The optimum for ``config.scale`` and ``config.ridge``.
+
+        Args:
+            config: ``scale``, ``ridge`` and how exact.
+            start: The point to start from, the centre by default.
+            parts: In how many parts an evaluation is shared out. The last bits of the result depend on it, and so it
+                is not the number of threads.
+
+        Returns:
+            The fitted adapter, its point, and the loss of every evaluation.
+        """
+        space, count = self.space, len(self.problem.queries)
+        losses: list[float] = []
+        with SideBySide() as pool:
+            blocks = self.problem.blocks(parts, config.block_entries)
+
+            def multiply(left: Tensor, right: Tensor) -> Tensor:
+                return pool.product(left, right, parts)
+
+            def of_block(job: tuple[Problem, Tensor]) -> tuple[Tensor, Tensor]:
+                block, moved = job
+                if space.of_queries is not None:  # the gradient takes the place of the scores
+                    return block.loss_and_gradient(moved.T)
                 loss, gradient = block.loss_and_gradient(block.queries @ moved.T)
                 return loss, gradient.T @ block.queries
 
-            found_losses, gradients = zip(*pool.map(of_block, blocks), strict=True)
-            of_moved = functools.reduce(Tensor.add_, gradients).mul_(config.scale / count)
-            gradient = pool.product(passages.T, of_moved, parts).add_(added, alpha=2 * config.ridge)
-            held = config.ridge * float(torch.linalg.vector_norm(added)) ** 2
-            losses.append(sum(float(loss) for loss in found_losses) / count + held)
-            return losses[-1], gradient
+            def objective(point: Tensor) -> tuple[float, Tensor]:
+                moved = space.by_passage(point, multiply).add_(self.offset).mul_(config.scale)  # (passages, columns)
+                if space.of_queries is None:
+                    found, gradients = zip(*pool.map(of_block, [(block, moved) for block in blocks]), strict=True)
+                    moved = functools.reduce(Tensor.add_, gradients)
+                else:
+                    columns = moved.split([len(block.queries) for block in blocks], dim=1)
+                    found, _ = zip(*pool.map(of_block, zip(blocks, columns, strict=True)), strict=True)
+                gradient = space.gradient(moved.mul_(config.scale / count), multiply)
+                losses.append(sum(float(loss) for loss in found) / count + config.ridge * dot(point, point))
+                return losses[-1], gradient.add_(point, alpha=2 * config.ridge)
 
-        # A function that curves by 2 · ridge at least is this near its minimum.
-        def excess(gradient: Tensor) -> float:
-            return float(torch.linalg.vector_norm(gradient)) ** 2 / (4 * max(config.ridge, LEAST_RIDGE))
+            # A function that curves by 2 · ridge at least is this near its minimum.
+            def excess(gradient: Tensor) -> float:
+                return dot(gradient, gradient) / (4 * max(config.ridge, LEAST_RIDGE))
 
-        def converged(loss: float, gradient: Tensor) -> bool:
-            return excess(gradient) <= config.tolerance * loss
+            def converged(loss: float, gradient: Tensor) -> bool:
+                return excess(gradient) <= config.tolerance * loss
 
-        added, loss, gradient = descend(objective, added, converged, config.max_steps)
-        found = middle + answers.back(questions.back(added.T).T)
-    logger.debug(
-        "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)", len(losses), loss, excess(gradient)
-    )
-    if not converged(loss, gradient):
-        logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
-    return _adapter(start, found), losses
+            start = space.origin if start is None else start
+            found, loss, gradient = descend(objective, start, converged, config.max_steps, dot)
+            fitted = _moved(self.centre, space.matrix(found))
+        logger.debug(
+            "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)",
+            len(losses),
+            loss,
+            excess(gradient),
+        )
+        if not converged(loss, gradient):
+            logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
+        return fitted, found, losses
 
 
 def _matrix(adapter: LinearAdapter, device: torch.device) -> Tensor:
@@ -131,9 +180,9 @@ def _matrix(adapter: LinearAdapter, device: torch.device) -> Tensor:
     return torch.from_numpy(np.concatenate(columns, axis=1)).to(device)
 
 
-def _adapter(like: LinearAdapter, matrix: Tensor) -> LinearAdapter:
-    """The adapter of such a matrix."""
-    found = copy.copy(like)
-    weight = matrix[:, : like.in_features].contiguous().cpu().numpy()
-    found.load_arrays({"weight": weight} | ({} if like.bias is None else {"bias": matrix[:, -1].cpu().numpy()}))
+def _moved(adapter: LinearAdapter, added: Tensor) -> LinearAdapter:
+    """The adapter with this added to its matrix."""
+    found, matrix = copy.copy(adapter), _matrix(adapter, added.device) + added
+    weight = matrix[:, : adapter.in_features].contiguous().cpu().numpy()
+    found.load_arrays({"weight": weight} | ({} if adapter.bias is None else {"bias": matrix[:, -1].cpu().numpy()}))
     return found

@@ -21,10 +21,20 @@ SHORTEST = 1e-6
 """A step shorter than this share of the first try is lost in rounding."""
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
+Dot = Callable[[Tensor, Tensor], float]
+
+
+def entrywise(left: Tensor, right: Tensor) -> float:
+    """The sum of the products of their entries."""
+    return float(left.view(-1).dot(right.view(-1)))
 
 
 def descend(
-    objective: Objective, start: Tensor, converged: Callable[[float, Tensor], bool], most_evaluations: int
+    objective: Objective,
+    start: Tensor,
+    converged: Callable[[float, Tensor], bool],
+    most_evaluations: int,
+    dot: Dot = entrywise,
 ) -> tuple[Tensor, float, Tensor]:
     """Go down from ``start``.
 
@@ -33,6 +43,7 @@ def descend(
         start: The first point, of any shape.
         converged: Whether value and gradient say that this is near enough.
         most_evaluations: Of the objective.
+        dot: The inner product of two points.
 
     Returns:
         The best point, its value and its gradient.
@@ -41,11 +52,12 @@ def descend(
     evaluations = 1
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
     while evaluations < most_evaluations and not converged(value, gradient):
-        direction = _direction(gradient, pairs, first=FIRST_STEP * value)
-        slope, length, taken = _dot(gradient, direction), 1.0, False
+        direction = _direction(gradient, pairs, dot, first=FIRST_STEP * value)
+        slope, length, taken = dot(gradient, direction), 1.0, False
         while evaluations < most_evaluations and length > SHORTEST and not taken:
             step = length * direction
-            next_value, next_gradient = objective(point + step)
+            next_point = point + step
+            next_value, next_gradient = objective(next_point)
             evaluations += 1
             taken = next_value <= value + SUFFICIENT * length * slope
             if not taken:  # where the parabola through both values and the slope is lowest
@@ -54,28 +66,24 @@ def descend(
         if not taken or next_value == value:  # rounding hides what is left
             break
         change = next_gradient - gradient
-        curvature = _dot(step, change)
+        curvature = dot(step, change)
         if curvature > 0:  # always, but for rounding
             pairs.append((step, change, curvature))
-        point, value, gradient = point + step, next_value, next_gradient
+        point, value, gradient = next_point, next_value, next_gradient
     return point, value, gradient
 
 
-def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], first: float) -> Tensor:
+def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], dot: Dot, first: float) -> Tensor:
     """Where to go: minus the gradient, times what the last steps told of the inverse curvature (two-loop recursion)."""
     if not pairs:
-        return gradient * (-first / _dot(gradient, gradient))
+        return gradient * (-first / dot(gradient, gradient))
     direction = -gradient
     shares = []
     for step, change, curvature in reversed(pairs):
-        shares.append(_dot(step, direction) / curvature)
+        shares.append(dot(step, direction) / curvature)
         direction.add_(change, alpha=-shares[-1])
     _, change, curvature = pairs[-1]
-    direction.mul_(curvature / _dot(change, change))
+    direction.mul_(curvature / dot(change, change))
     for (step, change, curvature), share in zip(pairs, reversed(shares), strict=True):
-        direction.add_(step, alpha=share - _dot(change, direction) / curvature)
+        direction.add_(step, alpha=share - dot(change, direction) / curvature)
     return direction
-
-
-def _dot(left: Tensor, right: Tensor) -> float:
-    return float(left.view(-1).dot(right.view(-1)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,35 +23,6 @@ from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 QuestionWeights = Mapping[str, float]
 """How much questions count, by id; 1 where one is not named."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Vectors in an orthonormal basis of what they span, where they are fewer than their dimensions.
-
-    Attributes:
-        vectors: ``(n, rank)``: the vectors in this basis; as they are, where they are not fewer.
-        basis: ``(dimensions, rank)``, or ``None`` for the identity.
-    """
-
-    vectors: Tensor
-    basis: Tensor | None
-
-    @classmethod
-    def of(cls, vectors: Tensor) -> Span:
-        """The span of ``(n, dimensions)`` vectors."""
-        if len(vectors) >= vectors.shape[1]:
-            return cls(vectors, None)
-        basis, triangle = torch.linalg.qr(vectors.T)
-        return cls(triangle.T.contiguous(), basis)
-
-    def coordinates(self, columns: Tensor) -> Tensor:
-        """``(dimensions, ...)`` in this basis, ``(rank, ...)``."""
-        return columns if self.basis is None else self.basis.T @ columns
-
-    def back(self, columns: Tensor) -> Tensor:
-        """``(rank, ...)`` in all dimensions, ``(dimensions, ...)``."""
-        return columns if self.basis is None else self.basis @ columns
 
 
 @dataclass(frozen=True)
@@ -116,16 +86,6 @@ class Problem:
             opinions=_joined(vectors.opinions if listed else (), np.float32).to(device),
             teacher_share=config.teacher_share if listed else 0.0,
         )
-
-    @cached_property
-    def query_span(self) -> Span:
-        """The span of the questions."""
-        return Span.of(self.queries)
-
-    @cached_property
-    def passage_span(self) -> Span:
-        """The span of the passages."""
-        return Span.of(self.passages)
 
     def take(self, questions: Tensor) -> Problem:
         """Some of the questions, in the order given."""
