@@ -79,7 +79,7 @@ class TrainingConfig:
     teacher_loss: Literal["listwise-kl", "margin-mse"] = "listwise-kl"
     block_entries: int = 2**22
     max_steps: int = 200
-    tolerance: float = 3e-2
+    tolerance: float = 1e-2
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 1e-3

@@ -41,6 +41,8 @@ NEAREST = 32
 """How many of them compete with a memory for each question: those that the map beside it finds nearest."""
 BEHIND = 0.5
 """A map is given up when, after the first folds, its best candidate is behind by so many standard errors everywhere."""
+IN_CACHE = 2**18
+"""Numbers at a time that a core has at hand: larger blocks are slower, and fresh memory for them slower still."""
 TOLERANCE = 0.3
 """Of the convex fit in a fold, by a bound that lies well above the truth: the ranking has long settled by then."""
 
@@ -113,10 +115,12 @@ def cross_validate(
     fine = replace(config, tolerance=TOLERANCE)
     found: dict[str, list[tuple[Fold, dict[Candidate, Ranks]]]] = {kind: [] for kind in kinds}
     remaining = list(choices)
+    passages = as_tensor(unit(next(iter(kinds.values()))[0].examined.passages))  # every fold's
 
     def examine(job: tuple[str, Fold]) -> tuple[str, Fold, dict[Candidate, Ranks]]:
         kind, fold = job
-        return kind, fold, dict(_FoldRanking(fold, start, fine, question_weights, fit_by_descent).of(remaining))
+        ranking = _FoldRanking(fold, passages, start, fine, question_weights, fit_by_descent)
+        return kind, fold, dict(ranking.of(remaining))
 
     first = [(kind, folds[0]) for kind, folds in kinds.items()]
     others = [(kind, fold) for kind, folds in kinds.items() for fold in folds[1:]]
@@ -178,6 +182,7 @@ class _FoldRanking:
     def __init__(
         self,
         fold: Fold,
+        passages: Tensor,
         start: BaseAdapter,
         config: TrainingConfig,
         question_weights: QuestionWeights | None,
@@ -190,8 +195,7 @@ class _FoldRanking:
         others = np.setdiff1d(np.arange(0 if fold.among_asked else len(fold.examined.passages)), asked)
         if len(others) > RANKED_PASSAGES:
             others = np.sort(np.random.default_rng(config.seed).choice(others, RANKED_PASSAGES, replace=False))
-        self.asked = as_tensor(unit(fold.examined.passages[asked]))
-        self.others = as_tensor(unit(fold.examined.passages[others]))
+        self.asked, self.others = passages[asked], passages[others]
         self.rows, self.columns = _entries(fold.examined.relevant, asked)
         self.hidden = _entries(fold.hidden, asked)
 
@@ -199,7 +203,7 @@ class _FoldRanking:
         """Each candidate and the ranks it gives."""
         fields = self._fields({choice.memory for choice in choices if choice.memory is not None})
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
-            best, nearest = (adapted @ self.others.T).topk(min(NEAREST, len(self.others)), dim=1)
+            best, nearest = self._nearest(adapted)
             scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
             scores[self.hidden] = -torch.inf
             own = {}
@@ -215,6 +219,13 @@ class _FoldRanking:
                     recalled = own.get(temperature) if choice.memory is not None or choice == BASE else None
                     yield choice, self._ranks(scores if recalled is None else scores.add(recalled, alpha=strength))
 
+    def _nearest(self, adapted: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and rows of the other passages that are nearest to each question, ``(examined, nearest)``."""
+        count = min(NEAREST, len(self.others))
+        blocks = adapted.split(max(1, IN_CACHE // max(1, len(self.others))))
+        best, nearest = zip(*((block @ self.others.T).topk(count, dim=1) for block in blocks), strict=True)
+        return torch.cat(best), torch.cat(nearest)
+
     def _of_nearest(self, nearest: Tensor, recalled: Tensor) -> Tensor:
         """The scores of each question's nearest other passages with what each memory recalls.
 
@@ -225,7 +236,7 @@ class _FoldRanking:
         Returns:
             ``(examined, nearest, memories)``.
         """
-        size = max(1, self.config.block_entries // max(1, nearest.shape[1] * self.others.shape[1]))
+        size = max(1, IN_CACHE // max(1, nearest.shape[1] * self.others.shape[1]))
         return torch.cat(
             [self.others[rows] @ parts for rows, parts in zip(nearest.split(size), recalled.split(size), strict=True)]
         )

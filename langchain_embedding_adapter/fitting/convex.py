@@ -49,7 +49,6 @@ def fit_linear(
         The fitted adapter, and the loss of every evaluation (of those on all questions, where a part of many was fitted
         first). The result is the same bit for bit on any number of threads.
     """
-
     device = pick_device(config.device, "cpu")
 
     def problem(part: PairVectors) -> Problem:

@@ -1,8 +1,8 @@
 """Where the fit of a linear map searches.
 
 The gradient of any loss of scores is a sum of products of questions and passages, and so is all that a fit adds to the
-map it starts from (the representer theorem): ``W = W₀ + passagesᵀ · C · questions``. Where either are few, it is cheaper
-to search for the coordinates ``C``, one for every passage and question, than for the entries of ``W``.
+map it starts from (the representer theorem): ``W = W₀ + passagesᵀ · C · questions``. Where either are few, it is
+cheaper to search for the coordinates ``C``, one for every passage and question, than for the entries of ``W``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from itertools import product
 
 import torch
 from torch import Tensor
+
+STEP = 200
+"""A step costs so many multiplications for every number of a point, about."""
 
 Product = Callable[[Tensor, Tensor], Tensor]
 
@@ -39,15 +42,16 @@ class MapSpace:
 
     @classmethod
     def cheapest(cls, queries: Tensor, passages: Tensor, most_entries: int) -> MapSpace:
-        """The way to write it that takes the fewest multiplications; a point has at most ``most_entries`` numbers."""
+        """The way that makes steps cheapest, of those whose points have at most ``most_entries`` numbers."""
         (questions, inputs), (answers, outputs) = queries.shape, passages.shape
 
-        def cost(choice: tuple[bool, bool]) -> tuple[bool, int]:
+        def cost(choice: tuple[bool, ...]) -> tuple[bool, int]:
             by_question, by_passage = choice
             rows, columns = (answers if by_passage else outputs), (questions if by_question else inputs)
             of_passages = answers**2 * columns if by_passage else 2 * answers * outputs * columns
             of_queries = rows * questions**2 if by_question else 2 * answers * inputs * questions
-            return any(choice) and 2 * rows * columns > most_entries, of_passages + of_queries
+            entries = (1 + any(choice)) * rows * columns
+            return any(choice) and entries > most_entries, of_passages + of_queries + STEP * entries
 
         by_question, by_passage = min(product([False, True], repeat=2), key=cost)
         return cls(

@@ -7,6 +7,7 @@ order.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -32,7 +33,8 @@ class SideBySide:
     def __enter__(self) -> SideBySide:
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(self._workers or self._threads)
+        self._helpers = (self._workers or self._threads) - 1
+        self._pool = ThreadPoolExecutor(max(1, self._helpers))
         return self
 
     def __exit__(
@@ -42,11 +44,24 @@ class SideBySide:
         torch.set_num_threads(self._threads)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """The results of all calls, in the order of the items."""
+        """The results of all calls, in the order of the items; this thread makes its share of the calls."""
         items = list(items)
-        if len(items) == 1:
-            return [function(items[0])]
-        return list(self._pool.map(function, items))
+        waiting = deque(enumerate(items))
+        results: dict[int, Result] = {}
+
+        def work() -> None:
+            while waiting:
+                try:
+                    number, item = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                results[number] = function(item)
+
+        helping = [self._pool.submit(work) for _ in range(min(self._helpers, len(items) - 1))]
+        work()
+        for helper in helping:
+            helper.result()
+        return [results[number] for number in range(len(items))]
 
     def product(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
         """``left @ right``, the rows of ``left`` in so many parts."""

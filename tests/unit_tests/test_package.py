@@ -53,6 +53,7 @@ FLOORS = {
     "fitting.devices": 4,
     "fitting.threads": 4,
     "fitting.lbfgs": 4,
+    "fitting.map_space": 4,
     "fitting.problem": 4,
     "fitting.closed_forms": 4.1,
     "fitting.convex": 4.1,
