@@ -20,24 +20,41 @@ if TYPE_CHECKING:
         TwoLayerAdapter,
     )
     from langchain_embedding_adapter.config import TrainingConfig
+    from langchain_embedding_adapter.datasets_elsewhere import (
+        pairs_from_beir,
+        pairs_from_huggingface,
+        pairs_from_langsmith,
+    )
     from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
     from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
-    from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
+    from langchain_embedding_adapter.filters import QuestionRules
+    from langchain_embedding_adapter.generation import (
+        GenerationConfig,
+        agenerate_qa_pairs,
+        generate_qa_pairs,
+        plan_qa_pairs,
+    )
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
+    from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
     from langchain_embedding_adapter.pairs import QADataset
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.result import TrainingResult
     from langchain_embedding_adapter.stores import adapt_store
+    from langchain_embedding_adapter.styles import QuestionStyle
     from langchain_embedding_adapter.trainer import AdapterTrainer
 
 _HOMES = {
     "AdaptedEmbeddings": "embeddings",
     "AdapterTrainer": "trainer",
     "BaseAdapter": "adapters",
+    "GenerationConfig": "generation",
     "LinearAdapter": "adapters",
+    "LoggedPairs": "logs",
     "LowRankAdapter": "adapters",
     "MemoryAdapter": "adapters",
     "QADataset": "pairs",
+    "QuestionRules": "filters",
+    "QuestionStyle": "styles",
     "RetrievalReport": "evaluation",
     "TrainingConfig": "config",
     "TrainingResult": "result",
@@ -48,16 +65,25 @@ _HOMES = {
     "evaluate_retrieval": "evaluation",
     "generate_pseudo_questions": "pseudo",
     "generate_qa_pairs": "generation",
+    "pairs_from_beir": "datasets_elsewhere",
+    "pairs_from_huggingface": "datasets_elsewhere",
+    "pairs_from_langsmith": "datasets_elsewhere",
+    "pairs_from_logs": "logs",
+    "plan_qa_pairs": "generation",
 }
 
 __all__ = [
     "AdaptedEmbeddings",
     "AdapterTrainer",
     "BaseAdapter",
+    "GenerationConfig",
     "LinearAdapter",
+    "LoggedPairs",
     "LowRankAdapter",
     "MemoryAdapter",
     "QADataset",
+    "QuestionRules",
+    "QuestionStyle",
     "RetrievalReport",
     "TrainingConfig",
     "TrainingResult",
@@ -69,6 +95,11 @@ __all__ = [
     "evaluate_retrieval",
     "generate_pseudo_questions",
     "generate_qa_pairs",
+    "pairs_from_beir",
+    "pairs_from_huggingface",
+    "pairs_from_langsmith",
+    "pairs_from_logs",
+    "plan_qa_pairs",
 ]
 
 

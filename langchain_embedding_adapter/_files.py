@@ -1,4 +1,4 @@
-"""Files written whole or not at all.
+"""Files written whole or not at all, and files that one process at a time may write to.
 
 Everything the package saves goes through here: a reader, or a crash in the middle, sees the old file or the new one.
 """
@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def write_atomically(path: str | Path, data: str | bytes) -> None:
@@ -72,3 +72,26 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
             yield row
+
+
+def lock_file(file: IO[bytes]) -> bool:
+    """Claim an open file until it is closed, or its process ends; ``False`` if another has it.
+
+    The claim binds those who ask for it, not readers.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        import msvcrt
+
+        file.seek(2**40)  # a byte beyond any content: the lock would keep readers from it
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -22,6 +22,7 @@ from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import CHUNK_OVERLAP, CHUNK_SIZE
 from langchain_embedding_adapter.models import load_chat_model, load_embeddings
+from langchain_embedding_adapter.styles import STYLES
 from langchain_embedding_adapter.tables import comparison, side_by_side, start_of
 
 if TYPE_CHECKING:
@@ -80,8 +81,36 @@ def pairs(
     chunk_overlap: Annotated[int, typer.Option(min=0, help="Characters that neighbours share.")] = CHUNK_OVERLAP,
     max_concurrency: Annotated[int, typer.Option(min=1, help="How many calls at a time.")] = 16,
     prompt: Annotated[
-        Path | None, typer.Option(help="A file with another prompt; it holds {passage} and {questions_per_chunk}.")
+        list[Path] | None,
+        typer.Option(
+            help="A file with another prompt, with {passage}, {questions_per_chunk}, {instructions}. Several: mixed."
+        ),
     ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help=f"How to ask: {', '.join(STYLES)}, with a weight after = if you like. Several are mixed."),
+    ] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Language to ask in; by default the passage's.")] = None,
+    persona: Annotated[list[str] | None, typer.Option(help="Who asks: 'a nurse on a night shift'.")] = None,
+    examples: Annotated[
+        Path | None, typer.Option(help="A file of questions that your users ask, one a line: the model is shown some.")
+    ] = None,
+    difficulty: Annotated[str | None, typer.Option(help="easy (in the passage's words) or hard (in others).")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=0, help="End cleanly after so many calls.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=0, help="End cleanly after so many tokens, in and out.")] = None,
+    found_within: Annotated[
+        int | None, typer.Option(min=1, help="Keep questions whose passage --embeddings rank so high.")
+    ] = None,
+    embeddings: Annotated[str, typer.Option(help="For --found-within: provider:model, or local:wordllama.")] = LOCAL,
+    judge: Annotated[
+        str | None, typer.Option(help="A chat model that is asked whether the passage answers each question.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="A preview: ask about so many chunks only.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the prompt, calls, tokens and cost; ask nothing.")
+    ] = False,
+    price_in: Annotated[float | None, typer.Option(help="For --dry-run: price of a million tokens in.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="For --dry-run: price of a million tokens out.")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -91,20 +120,43 @@ def pairs(
     """
     if pseudo == (llm is not None):
         raise typer.BadParameter("name the chat model that writes questions with --llm, or ask for --pseudo ones")
-    dataset = _run(run).make_pairs(
+    settings: dict[str, Any] = {
+        "llm": llm,
+        "chunk_size": chunk_size,
+        "chunk_overlap": chunk_overlap,
+        "questions_per_chunk": questions_per_chunk,
+        "max_concurrency": max_concurrency,
+        "prompt": [file.read_text(encoding="utf-8") for file in prompt] if prompt else None,
+        "styles": _weights(style or ["natural"]),
+        "languages": language or [],
+        "personas": persona or [],
+        "examples": examples.read_text(encoding="utf-8").splitlines() if examples else [],
+        "difficulty": difficulty,
+        "max_calls": max_calls,
+        "max_tokens": max_tokens,
+        "limit": limit,
+    }
+    the_run = _run(run)
+    if dry_run:
+        prices = None if price_in is None or price_out is None else (price_in, price_out)
+        plan = the_run.plan_pairs(documents, prices, settings)
+        _print(plan.to_dict(), str(plan), as_json)
+        return
+    dataset = the_run.make_pairs(
         documents,
         None if llm is None else lambda: load_chat_model(llm),
-        settings={
-            "llm": llm,
-            "questions_per_chunk": questions_per_chunk,
-            "chunk_size": chunk_size,
-            "chunk_overlap": chunk_overlap,
-            "max_concurrency": max_concurrency,
-            "prompt": prompt.read_text(encoding="utf-8") if prompt else None,
-        },
+        settings=settings,
         force=force,
+        found_within=found_within,
+        embeddings=None if found_within is None else load_embeddings(embeddings),
+        judge=None if judge is None else load_chat_model(judge),
     )
-    counts = {"questions": len(dataset), "passages": len(dataset.corpus), "pairs": str(_run(run).pairs_file)}
+    counts = {
+        "questions": len(dataset),
+        "passages": len(dataset.corpus),
+        "pairs": str(the_run.pairs_file),
+        "generation": the_run.summary,
+    }
     _print(counts, f"{dataset}, in {counts['pairs']}", as_json)
 
 
@@ -281,6 +333,18 @@ def _run(folder: Path) -> Run:
 def _base(run: Run, name: str | None) -> Any:
     """The base embeddings of a run, unless others are named."""
     return load_embeddings(name or run.settings.get("train", {}).get("embeddings") or LOCAL)
+
+
+def _weights(styles: list[str]) -> dict[str, float]:
+    """``natural`` and ``keywords=2`` as weights by name."""
+    found = {}
+    for style in styles:
+        name, _, weight = style.partition("=")
+        try:
+            found[name] = float(weight or 1)
+        except ValueError:
+            raise typer.BadParameter(f"expected --style NAME or NAME=WEIGHT, got {style!r}") from None
+    return found
 
 
 def _cells(hits: list[Hit], others: list[Hit]) -> list[str]:

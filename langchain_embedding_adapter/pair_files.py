@@ -1,8 +1,8 @@
 """Questions and passages on disk: our JSON, LlamaIndex's JSON, a BEIR folder, the answers of a generation.
 
 Each reader returns, and each writer takes, the plain fields of a ``QADataset`` (queries, corpus, relevant_docs,
-documents, grades, pseudo_styles); the dataset itself checks them. Nothing here knows the class, so that the two can
-change apart.
+documents, grades, styles, pseudo_styles); the dataset itself checks them. Nothing here knows the class, so that the two
+can change apart.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_embedding_adapter._files import read_json, read_jsonl, write_atomically, write_json, write_jsonl
+from langchain_embedding_adapter.review import Review
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +73,12 @@ def _read_json(path: Path) -> Fields:
     version = content.get("version", JSON_VERSION)
     if not isinstance(version, int) or version > JSON_VERSION:
         raise ValueError(f"{path} was written by a newer version of this package; upgrade it to read the file")
-    return {name: content[name] for name in (*required, "documents", "grades", "pseudo_styles") if name in content}
+    optional = ("documents", "grades", "styles", "pseudo_styles")
+    return {name: content[name] for name in (*required, *optional) if name in content}
 
 
 def _read_answers(path: Path) -> Fields:
-    """The answers that ``generate_qa_pairs(path=…)`` keeps, one chunk a line; a chunk's last line counts."""
+    """The answers that ``generate_qa_pairs(path=…)`` keeps, one chunk a line, without the questions it turned down."""
     rows = list(read_jsonl(path))
     missing = next((name for row in rows for name in ("chunk", "text", "questions") if name not in row), None)
     if missing:
@@ -84,20 +86,47 @@ def _read_answers(path: Path) -> Fields:
             f"{path} is not a file of generated answers: a line has no {missing!r}. "
             "BEIR's JSONL files are read as a folder: pass the folder that holds them"
         )
-    fields: Fields = {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}}
-    for row in {row["chunk"]: row for row in rows}.values():
-        add_answer(fields, row["chunk"], row["text"], row.get("document"), row["questions"])
+    rejected = path.with_suffix(".rejected.jsonl")
+    if rejected.is_file():
+        turned_down = {(row.get("chunk"), row.get("question")) for row in read_jsonl(rejected)}
+        rows = [
+            {**row, "questions": [text for text in row["questions"] if (row["chunk"], text) not in turned_down]}
+            for row in rows
+        ]
+    review = Review(rows, None)
+    fields = empty_fields()
+    for chunk, row in review.rows.items():
+        add_chunk(fields, chunk, row["text"], row.get("document"))
+    for chunk in review.rows:
+        add_questions(fields, review, chunk)
     return fields
 
 
-def add_answer(fields: Fields, chunk: str, text: str, document: str | None, questions: list[str]) -> None:
-    """Enter a chunk and the questions about it into a dataset's fields; question ids follow from the chunk's."""
+def empty_fields() -> Fields:
+    """The fields of a dataset of nothing, to be filled."""
+    return {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}, "styles": {}}
+
+
+def add_chunk(fields: Fields, chunk: str, text: str, document: str | None) -> None:
+    """Enter a chunk into a dataset's fields."""
     fields["corpus"][chunk] = text
     if document is not None:
         fields["documents"][chunk] = document
-    for number, question in enumerate(questions, start=1):
-        fields["queries"][f"{chunk}-q{number}"] = question
-        fields["relevant_docs"][f"{chunk}-q{number}"] = [chunk]
+
+
+def add_questions(fields: Fields, review: Review, chunk: str) -> None:
+    """Enter the questions about a chunk into a dataset's fields; their ids follow from the chunk's."""
+    row = review.rows[chunk]
+    answers = [chunk]
+    if row.get("also"):
+        fields["corpus"].setdefault(row["also"]["chunk"], row["also"]["text"])
+        answers.append(row["also"]["chunk"])
+    for number, question in enumerate(review.kept[chunk], start=1):
+        query = f"{chunk}-q{number}"
+        fields["queries"][query] = question
+        fields["relevant_docs"][query] = list(answers)
+        if row.get("style"):
+            fields["styles"][query] = row["style"]
 
 
 def _read_beir(folder: Path, split: str | None) -> Fields:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from langchain_embedding_adapter.chunks import text_id
+from langchain_embedding_adapter.duplicates import near_duplicates
 from langchain_embedding_adapter.pair_files import Fields, Format, read_fields, write_fields
 
 
@@ -26,6 +26,7 @@ class QADataset:
         relevant_docs: Question id to the ids of the passages that answer it, at least one.
         documents: Passage id to the document it was cut from. A passage without an entry is a document of its own.
         grades: Question id to passage id to how well the passage answers (above 0). What has no entry counts 1.
+        styles: Question id to the way it asks, for questions that were generated.
         pseudo_styles: Question id to how it was cut from its passage, for questions that nobody asked
             (:func:`~langchain_embedding_adapter.generate_pseudo_questions`); empty for real ones.
 
@@ -47,6 +48,7 @@ class QADataset:
     relevant_docs: dict[str, list[str]]
     documents: dict[str, str] = field(default_factory=dict)
     grades: dict[str, dict[str, float]] = field(default_factory=dict)
+    styles: dict[str, str] = field(default_factory=dict)
     pseudo_styles: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class QADataset:
             relevant_docs={query: self.relevant_docs[query] for query in kept},
             documents=self.documents,
             grades={query: self.grades[query] for query in kept if query in self.grades},
+            styles={query: self.styles[query] for query in kept if query in self.styles},
             pseudo_styles={query: self.pseudo_styles[query] for query in kept if query in self.pseudo_styles},
         )
 
@@ -107,8 +110,9 @@ class QADataset:
     ) -> tuple[QADataset, ...]:
         """Split the questions so that no document, and no passage, both teaches and examines.
 
-        Documents that share a question, or a passage of the same text, stay together. Every part keeps the whole
-        corpus: a test ranks the passages that an index would hold. Shares are met as nearly as whole documents allow.
+        Documents that share a question, or passages of nearly the same text, stay together. Every part keeps the
+        whole corpus: a test ranks the passages that an index would hold. Shares are met as nearly as whole documents
+        allow.
 
         Args:
             test_size: Share of the questions for the test part.
@@ -156,6 +160,7 @@ class QADataset:
             "relevant_docs": self.relevant_docs,
             "documents": self.documents,
             "grades": self.grades,
+            "styles": self.styles,
             "pseudo_styles": self.pseudo_styles,
         }
         write_fields(fields, path, format or ("json" if Path(path).suffix else "beir"), split)
@@ -179,7 +184,7 @@ class QADataset:
             raise ValueError(f"{path}: {error}") from error
 
     def _groups(self, by: Literal["document", "passage"]) -> list[list[str]]:
-        """Questions that must stay together: the connected components of questions, documents and equal texts."""
+        """Questions that must stay together: the connected components of questions, documents and like texts."""
         if by not in ("document", "passage"):
             raise ValueError(f"expected by='document' or by='passage', got {by!r}")
         parent: dict[str, str] = {}
@@ -195,7 +200,10 @@ class QADataset:
             for passage in passages:
                 unit = self.document(passage) if by == "document" else passage
                 parent[root(f"unit {unit}")] = root(f"query {query}")
-                parent[root(f"text {text_id(self.corpus[passage])}")] = root(f"query {query}")
+                parent[root(f"passage {passage}")] = root(f"query {query}")
+        asked = sorted(self.passages_asked_about())
+        for one, other in near_duplicates([self.corpus[passage] for passage in asked]):
+            parent[root(f"passage {asked[one]}")] = root(f"passage {asked[other]}")
         groups: dict[str, list[str]] = {}
         for query in self.queries:
             groups.setdefault(root(f"query {query}"), []).append(query)
@@ -246,9 +254,10 @@ def _check(dataset: QADataset) -> None:
     ]
     if graded:
         raise ValueError(f"`grades` must be above 0 and belong to pairs of `relevant_docs`: {_some(graded)}")
-    unasked = dataset.pseudo_styles.keys() - dataset.queries.keys()
-    if unasked:
-        raise ValueError(f"`pseudo_styles` names questions that are not in `queries`: {_some(unasked)}")
+    for name in ("styles", "pseudo_styles"):
+        strangers = getattr(dataset, name).keys() - dataset.queries.keys()
+        if strangers:
+            raise ValueError(f"`{name}` names questions that are not in `queries`: {_some(strangers)}")
 
 
 def _some(ids: Iterable[str]) -> str:

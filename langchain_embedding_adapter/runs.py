@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from langchain_embedding_adapter._files import read_json, read_jsonl, write_json, write_jsonl
 from langchain_embedding_adapter.candidates import Future
@@ -26,7 +26,7 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import load_documents, split_documents
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
-from langchain_embedding_adapter.generation import generate_qa_pairs
+from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
 from langchain_embedding_adapter.metrics import top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
@@ -106,6 +106,7 @@ class Run:
         settings: Mapping[str, Any],
         force: bool = False,
         show_progress: bool | None = None,
+        **second_look: Any,
     ) -> QADataset:
         """Documents to chunks to pairs.
 
@@ -113,17 +114,18 @@ class Run:
             sources: Files and folders of documents.
             load_llm: Makes the chat model; called only if there is something to ask. ``None`` for pseudo-questions, cut
                 from the passages.
-            settings: ``llm`` (its name, for the record, or ``None``), ``chunk_size``, ``chunk_overlap``,
-                ``questions_per_chunk``, ``max_concurrency`` and ``prompt`` (its text, or ``None``).
+            settings: ``llm`` (its name, for the record, or ``None``), ``chunk_size``, ``chunk_overlap``, and whatever
+                of :class:`~langchain_embedding_adapter.GenerationConfig` JSON can hold.
             force: Make the stage anew; answers that still fit are not asked for again.
             show_progress: A progress bar; by default where standard error is a terminal.
+            **second_look: ``found_within``, ``embeddings`` and ``judge``, as there.
         """
         made_with = {"sources": [str(source) for source in sources], **settings}
-        made_with.pop("max_concurrency")  # it changes nothing in the result
-        if self._kept("pairs", self.pairs_file, made_with, force):
+        for name in ("max_concurrency", "max_calls", "max_tokens"):  # they change nothing in an answer
+            made_with.pop(name, None)
+        if self._kept("pairs", self.pairs_file, made_with, force or self._unfinished):
             return self.dataset
-        sizes = {name: settings[name] for name in ("chunk_size", "chunk_overlap")}
-        chunks = with_ids(split_documents(load_documents(sources), **sizes))
+        chunks, generation = self._chunks(sources, settings)
         write_jsonl(
             self.chunks_file, [{"id": c.id, "text": c.page_content, "metadata": _plain(c.metadata)} for c in chunks]
         )
@@ -134,14 +136,46 @@ class Run:
                 chunks,
                 load_llm(),
                 path=self.answers_file,
-                questions_per_chunk=settings["questions_per_chunk"],
-                prompt=settings["prompt"],
-                max_concurrency=settings["max_concurrency"],
                 show_progress=show_progress,
+                **generation,
+                **second_look,
             )
         dataset.save(self.pairs_file)
         self._record("pairs", made_with)
         return dataset
+
+    def plan_pairs(
+        self, sources: Sequence[str | Path], prices: tuple[float, float] | None, settings: Mapping[str, Any]
+    ) -> GenerationPlan:
+        """What :meth:`make_pairs` would ask for, and cost at these prices of a million tokens in and out."""
+        chunks, generation = self._chunks(sources, settings)
+        return plan_qa_pairs(
+            chunks,
+            RunnablePassthrough(),
+            path=self.answers_file if self.answers_file.is_file() else None,
+            prices=prices,
+            **generation,
+        )
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the last generation came to; nothing for pairs from elsewhere."""
+        file = self.answers_file.with_suffix(".summary.json")
+        return read_json(file) if file.is_file() else {}
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether a generation ended before every chunk had its answer."""
+        return bool(self.summary) and self.summary["answered"] < self.summary["chunks"]
+
+    def _chunks(
+        self, sources: Sequence[str | Path], settings: Mapping[str, Any]
+    ) -> tuple[list[Document], dict[str, Any]]:
+        """The chunks of the documents, and the settings of generation."""
+        generation = dict(settings)
+        generation.pop("llm")
+        sizes = {name: generation.pop(name) for name in ("chunk_size", "chunk_overlap")}
+        return with_ids(split_documents(load_documents(sources), **sizes)), generation
 
     def take_pairs(self, source: str | Path, *, force: bool = False) -> QADataset:
         """Take over pairs from a file or BEIR folder instead of generating them."""

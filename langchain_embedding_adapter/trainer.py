@@ -85,8 +85,8 @@ class AdapterTrainer:
         Args:
             documents: The chunks of the collection.
             path: A ``.jsonl`` file for the answers; where it exists only what is missing is asked for.
-            **options: As in :func:`generate_qa_pairs`: ``questions_per_chunk``, ``prompt``, ``chain``,
-                ``max_concurrency``, ``config``.
+            **options: As in :func:`generate_qa_pairs`: ``config`` and everything of :class:`GenerationConfig`. For
+                ``found_within``, the trainer's embeddings look.
 
         Raises:
             ValueError: If the trainer has no ``llm`` and no ``chain`` is given, and as :func:`generate_qa_pairs`.
@@ -236,6 +236,8 @@ class AdapterTrainer:
         llm = None if options.get("chain") is not None else self.llm
         if llm is None and options.get("chain") is None:
             raise ValueError("this trainer has no LLM; make it with AdapterTrainer(embeddings, llm=…) or pass chain=…")
+        if options.get("found_within") is not None:
+            options.setdefault("embeddings", self.embeddings)
         return {"llm": llm, "path": path, "show_progress": self.show_progress, **options}
 
     def _embed(self, dataset: QADataset) -> PairVectors:

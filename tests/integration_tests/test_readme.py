@@ -47,7 +47,7 @@ class QuestionWriter(SimpleChatModel):
         prompt = str(messages[-1].content)
         for query, (passage, *_rest) in REFERENCE.dataset.relevant_docs.items():
             if REFERENCE.dataset.corpus[passage] in prompt:
-                return f"Here is a question:\n1. {REFERENCE.dataset.queries[query]}"
+                return f"Here is a question:\n1. {REFERENCE.dataset.queries[query].rstrip('?.')}?"
         return "There is nothing to ask."
 
     @property
@@ -91,7 +91,7 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     store.save_local("index")
     namespace: dict[str, Any] = {"documents": CHUNKS, "store": store}
     blocks = snippets("python")
-    assert len(blocks) == 8
+    assert len(blocks) == 10
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 our own README
     printed = capsys.readouterr().out
@@ -115,7 +115,7 @@ def test_commands_run_one_after_the_other(at_home: Path) -> None:
     commands = [
         line for block in snippets("bash") for line in block.splitlines() if line.startswith("embedding-adapter")
     ]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         with pytest.raises(SystemExit) as stop:
             cli.main(shlex.split(command, comments=True)[1:])

@@ -66,7 +66,8 @@ def pairs(tmp_path: Path) -> Path:
 
 def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, shelf: Path) -> None:
     made = command("pairs", "run", shelf, "--llm", "some:model")
-    assert made == (0, "120 questions about 120 of 120 passages, in run/pairs.json\n", "")
+    assert (made.code, made.out) == (0, "120 questions about 120 of 120 passages, in run/pairs.json\n")
+    assert "| questions kept            | 120        |" in made.err
     trained = command("train", "run", "--embeddings", "some:embeddings")
     assert trained.code == 0
     assert "Chosen: " in trained.out
@@ -81,6 +82,8 @@ def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, she
     assert sorted(file.name for file in Path("run").iterdir()) == [
         "adapter",
         "answers.jsonl",
+        "answers.rejected.jsonl",
+        "answers.summary.json",
         "chunks.jsonl",
         "pairs.json",
         "report.json",
@@ -170,7 +173,48 @@ def test_an_adapter_can_be_examined_without_a_run(command, base, pairs: Path) ->
 def test_an_own_prompt_is_read_from_a_file(command, llm: AngleWriter, shelf: Path, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Frage zu:\n{passage}")
     assert command("pairs", "run", shelf, "--llm", "some:model", "--prompt", "prompt.txt").code == 0
-    assert "Frage zu" in cli._run(Path("run")).settings["pairs"]["prompt"]
+    assert cli._run(Path("run")).settings["pairs"]["prompt"] == ["Frage zu:\n{passage}"]
+
+
+def test_a_dry_run_asks_nothing(command, llm: AngleWriter, shelf: Path) -> None:
+    told = command("pairs", "run", shelf, "--llm", "some:model", "--dry-run", "--price-in", 1000, "--price-out", 0)
+    assert told.code == 0
+    assert "Write 2 different questions" in told.out
+    assert "120 calls for 120 chunks (0 are answered already)" in told.out
+    plan = json.loads(command("pairs", "run", shelf, "--llm", "some:model", "--dry-run", "--json").out)
+    assert plan["cost"] is None
+    assert f"about {plan['input_tokens'] / 1000:.2f} at these prices" in told.out
+    assert not Path("run").exists()
+
+
+def test_a_preview_is_paid_once(command, llm: AngleWriter, shelf: Path) -> None:
+    made = json.loads(command("pairs", "run", shelf, "--llm", "some:model", "--limit", 10, "--json").out)
+    assert made["generation"]["calls"] == made["generation"]["chunks"] == 10
+    refused = command("pairs", "run", shelf, "--llm", "some:model")
+    assert "limit 10 → None" in refused.err
+    whole = json.loads(command("pairs", "run", shelf, "--llm", "some:model", "--force", "--json").out)
+    assert whole["generation"]["calls"] == 110
+    assert whole["questions"] == 120
+
+
+def test_a_spent_budget_is_gone_on_from(command, llm: AngleWriter, shelf: Path) -> None:
+    first = command("pairs", "run", shelf, "--llm", "some:model", "--max-calls", 50)
+    assert first.code == 0
+    assert "the budget of 50 calls is spent" in first.err
+    second = json.loads(command("pairs", "run", shelf, "--llm", "some:model", "--json").out)
+    assert second["generation"]["calls"] == 70
+    third = command("pairs", "run", shelf, "--llm", "some:model")
+    assert "kept: run/pairs.json" in third.err
+
+
+def test_styles_are_mixed_by_weight(command, llm: AngleWriter, shelf: Path) -> None:
+    arguments = ["--style", "natural=3", "--style", "keywords", "--language", "German", "--persona", "a nurse"]
+    made = json.loads(command("pairs", "run", shelf, "--llm", "some:model", *arguments, "--json").out)
+    styles = made["generation"]["styles"]
+    assert sum(styles.values()) == 120
+    assert styles["natural"] > 2 * styles["keywords"] > 0
+    assert "expected --style NAME or NAME=WEIGHT" in command("pairs", "r", shelf, "--llm", "a:b", "--style", "a=b").err
+    assert "unknown style 'odd'" in command("pairs", "r", shelf, "--llm", "a:b", "--style", "odd").err
 
 
 def test_one_document_is_split_by_passage(command, base, tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
-from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_qa_pairs
-from langchain_embedding_adapter.generation import DEFAULT_PROMPT
+from langchain_embedding_adapter import QADataset, QuestionRules, agenerate_qa_pairs, generate_qa_pairs, plan_qa_pairs
+from langchain_embedding_adapter.generation import DEFAULT_PROMPT, calls
+from langchain_embedding_adapter.generation.answers import AnswerFile
 
 LOCK = threading.Lock()
 DOCUMENTS = [Document(f"fact {n}", metadata={"source": f"book {n // 3}"}) for n in range(9)]
@@ -50,6 +52,11 @@ class Writer(SimpleChatModel):
     @property
     def _llm_type(self) -> str:
         return "writer"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.0)
 
 
 @pytest.fixture
@@ -111,7 +118,7 @@ def test_another_prompt(llm: Writer, prompt: Any) -> None:
 
 @pytest.mark.parametrize("prompt", ["Ask something", "{passage} in {language}"])
 def test_a_prompt_with_other_variables_is_refused(llm: Writer, prompt: str) -> None:
-    with pytest.raises(ValueError, match=r"a prompt with the variables \{passage\} and \{questions_per_chunk\}, got"):
+    with pytest.raises(ValueError, match=r"a prompt with the variables \{passage\}, .*; got"):
         generate_qa_pairs(DOCUMENTS, llm, prompt=prompt)
 
 
@@ -131,14 +138,19 @@ def test_a_model_in_a_wrapper(llm: Writer, wrap: Any) -> None:
 
 @pytest.mark.parametrize(
     "output",
-    [["what?", "why?"], {"questions": ["what?", "why?"]}, "1. what?\n2. why?", AIMessage("- what?\n- why?")],
+    [
+        ["what is it?", "why so?"],
+        {"questions": ["what is it?", "why so?"]},
+        "1. what is it?\n2. why so?",
+        AIMessage("- what is it?\n- why so?"),
+    ],
     ids=lambda output: type(output).__name__,
 )
 def test_a_whole_chain(output: Any) -> None:
     seen: list[dict[str, Any]] = []
     chain = RunnableLambda(lambda given: (seen.append(given), output)[1])
-    dataset = generate_qa_pairs(DOCUMENTS[:1], chain=chain)
-    assert texts(dataset) == ["what?", "why?"]
+    dataset = generate_qa_pairs(DOCUMENTS[:1], chain=chain, rules=None)
+    assert texts(dataset) == ["what is it?", "why so?"]
     assert seen == [{"passage": "fact 0", "questions_per_chunk": 2}]
 
 
@@ -182,11 +194,8 @@ def test_answers_are_on_disk_as_they_come(llm: Writer, tmp_path: Path) -> None:
 
     def answer(given: object) -> list[str]:
         asked.append(given)
-        deadline = time.monotonic() + 10
-        while len(path.read_text().splitlines()) < len(asked) - 2:  # a call or two may run ahead of the file
-            assert time.monotonic() < deadline, f"call {len(asked)} was made before its forerunners were written"
-            time.sleep(0.001)
-        return ["what?"]
+        assert len(path.read_text().splitlines()) == len(asked) - 1
+        return ["what is it?"]
 
     generate_qa_pairs(DOCUMENTS, chain=RunnableLambda(answer), path=path, max_concurrency=1)
     assert len(asked) == len(DOCUMENTS)
@@ -238,9 +247,9 @@ def test_when_every_call_fails_the_first_error_is_the_cause(llm: Writer) -> None
 
 def test_answers_without_a_question_are_counted_and_kept(llm: Writer, tmp_path: Path, caplog) -> None:
     llm.answer = "Here are your questions:"
-    with pytest.raises(ValueError, match="no answer held a question; the first one was: 'Here are your questions:'"):
+    with pytest.raises(ValueError, match=r"no answer held a usable question .*the first answer was: 'Here are your"):
         generate_qa_pairs(DOCUMENTS, llm, path=tmp_path / "pairs.jsonl")
-    assert "9 answers held no question" in caplog.text
+    assert "of 9 answers no question is left" in caplog.text
     assert len((tmp_path / "pairs.jsonl").read_text().splitlines()) == 9
 
 
@@ -268,4 +277,156 @@ def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], me
 
 
 def test_the_default_prompt_has_the_variables_that_are_documented() -> None:
-    assert set(DEFAULT_PROMPT.input_variables) == {"passage", "questions_per_chunk"}
+    assert set(DEFAULT_PROMPT.input_variables) == {"passage", "questions_per_chunk", "instructions"}
+
+
+def test_two_do_not_write_to_one_file(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    with AnswerFile(path, ()), pytest.raises(RuntimeError, match=r"another process is writing .*pairs.jsonl"):
+        generate_qa_pairs(DOCUMENTS, llm, path=path)
+    assert llm.prompts == []
+    assert len(generate_qa_pairs(DOCUMENTS, llm, path=path)) == 18
+
+
+def test_what_is_turned_down_is_kept_with_its_reason(llm: Writer, tmp_path: Path) -> None:
+    llm.answer = (
+        "1. What is {fact}?\n2. I hope this helps!\n3. What does the passage say about {fact}?\n4. Why so {fact}?"
+    )
+    path = tmp_path / "pairs.jsonl"
+    dataset = generate_qa_pairs(DOCUMENTS[:2], llm, path=path)
+    assert texts(dataset) == ["What is fact 0?", "Why so fact 0?", "What is fact 1?", "Why so fact 1?"]
+    rejected = [json.loads(line) for line in (tmp_path / "pairs.rejected.jsonl").read_text().splitlines()]
+    assert [row["reason"] for row in rejected] == 2 * ["not a question", "mentions the passage"]
+    summary = json.loads((tmp_path / "pairs.summary.json").read_text())
+    assert summary["rejected"] == {"not a question": 2, "mentions the passage": 2}
+    assert (summary["questions"], summary["answered"], summary["calls"], summary["styles"]) == (4, 2, 2, {"natural": 4})
+    assert QADataset.load(path).queries == dataset.queries
+
+
+def test_other_rules_cost_no_other_calls(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    generate_qa_pairs(DOCUMENTS, llm, path=path)
+    llm.prompts.clear()
+    short = generate_qa_pairs(DOCUMENTS, llm, path=path, rules=QuestionRules(min_words=4))
+    assert texts(short) == [f"what is fact {n}?" for n in range(9)]
+    assert texts(generate_qa_pairs(DOCUMENTS, llm, path=path, rules=None)) == EXPECTED
+    assert llm.prompts == []
+
+
+def test_the_style_is_recorded_with_every_question(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    dataset = generate_qa_pairs(DOCUMENTS, llm, path=path, styles=["natural", "terse"])
+    assert dataset.styles.keys() == dataset.queries.keys()
+    assert set(dataset.styles.values()) == {"natural", "terse"}
+    assert QADataset.load(path).styles == dataset.styles
+    dataset.save(tmp_path / "pairs.json")
+    assert QADataset.load(tmp_path / "pairs.json") == dataset
+    assert dataset.subset(list(dataset.queries)[:3]).styles.keys() == set(list(dataset.queries)[:3])
+
+
+def test_a_question_over_two_chunks_is_answered_by_both(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    dataset = generate_qa_pairs(DOCUMENTS, llm, path=path, styles=["multi-hop"])
+    ids = {text: passage for passage, text in dataset.corpus.items()}
+    answers = {text: dataset.relevant_docs[query] for query, text in dataset.queries.items()}
+    assert answers["what is fact 0?"] == [ids["fact 0"], ids["fact 1"]]
+    assert answers["what is fact 2?"] == [ids["fact 2"]]  # the last one of its book
+    assert QADataset.load(path).relevant_docs == dataset.relevant_docs
+
+
+def test_a_preview_asks_about_some_chunks_spread_over_all(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    dataset = generate_qa_pairs(DOCUMENTS, llm, path=path, limit=3)
+    assert [word for word in texts(dataset) if "what" in word] == [f"what is fact {n}?" for n in (1, 4, 7)]
+    assert len(dataset.corpus) == 9
+    llm.prompts.clear()
+    assert texts(generate_qa_pairs(DOCUMENTS, llm, path=path)) == EXPECTED
+    assert len(llm.prompts) == 6
+
+
+async def test_a_second_opinion_is_asked_for_once_and_counts(llm: Writer, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def opinion(prompt: Any) -> str:
+        asked.append(prompt.to_string())
+        return "No, it does not." if "why fact" in asked[-1] else "Yes."
+
+    settings: dict[str, Any] = {"path": tmp_path / "pairs.jsonl", "judge": RunnableLambda(opinion)}
+    dataset = generate_qa_pairs(DOCUMENTS, llm, **settings)
+    assert texts(dataset) == [f"what is fact {n}?" for n in range(9)]
+    assert len(asked) == 18
+    assert "Question: what is fact 0?" in "".join(asked)
+    assert await agenerate_qa_pairs(DOCUMENTS, llm, **settings) == dataset
+    assert len(asked) == 18
+    summary = json.loads((tmp_path / "pairs.summary.json").read_text())
+    assert summary["rejected"] == {"unanswerable": 9}
+
+
+def test_questions_that_the_base_does_not_find_again_are_turned_down(llm: Writer, tmp_path: Path) -> None:
+    class Facts(Embeddings):
+        """Knows a fact by its number, and no question that asks why."""
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[float(text[-1] == str(n)) for n in range(9)] + [0.0] for text in texts]
+
+        def embed_query(self, text: str) -> list[float]:
+            return [0.0] * 9 + [1.0] if "why" in text else self.embed_documents([text.rstrip("?")])[0]
+
+    found = generate_qa_pairs(DOCUMENTS, llm, found_within=1, embeddings=Facts())
+    assert [text for text in texts(found) if "what" in text] == [f"what is fact {n}?" for n in range(9)]
+
+
+def test_structured_output_is_asked_for_where_the_model_has_it() -> None:
+    class Structured(Writer):
+        profile: dict[str, Any] = {"structured_output": True}
+
+        def with_structured_output(self, schema: Any, *, include_raw: bool = False, **_: Any) -> Any:
+            assert include_raw
+            assert schema["properties"]["questions"]["type"] == "array"
+            parsed = {"questions": ["What is so structured?", "Why is it so?"]}
+            broken = {"raw": AIMessage("1. What is plain?"), "parsed": None, "parsing_error": ValueError("odd")}
+            whole = {"raw": AIMessage('{"questions": []}'), "parsed": parsed, "parsing_error": None}
+            return RunnableLambda(lambda prompt: broken if "fact 1" in prompt.to_string() else whole)
+
+    expected = ["What is so structured?", "Why is it so?", "What is plain?"]
+    assert texts(generate_qa_pairs(DOCUMENTS[:2], Structured())) == expected
+    assert texts(generate_qa_pairs(DOCUMENTS[:1], Structured(), structured=False)) == EXPECTED[:2]
+    with pytest.raises(TypeError, match="structured output takes a chat model"):
+        generate_qa_pairs(DOCUMENTS, RunnableLambda(str), structured=True)
+
+
+def test_a_plan_asks_nothing_and_tells_what_is_left(llm: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    whole = plan_qa_pairs(DOCUMENTS, llm, path=path, prices=(1e6, 2e6))
+    assert (whole.chunks, whole.answered, whole.calls) == (9, 0, 9)
+    assert whole.output_tokens == 9 * 50
+    assert whole.cost == whole.input_tokens + 2 * whole.output_tokens
+    assert "human: Passage:\n\nfact 0" in str(whole)
+    assert llm.prompts == []
+    generate_qa_pairs(DOCUMENTS[:4], llm, path=path)
+    rest = plan_qa_pairs(DOCUMENTS, llm, path=path)
+    assert (rest.answered, rest.calls, rest.cost) == (4, 5, None)
+    assert rest.output_tokens < whole.output_tokens
+    assert plan_qa_pairs(DOCUMENTS[:4], llm, path=path).calls == 0
+
+
+def test_a_wrong_key_ends_the_run_and_keeps_what_was_paid_for(llm: Writer, tmp_path: Path) -> None:
+    class UnauthorizedError(Exception):
+        status_code = 401
+
+    def answer(given: dict[str, Any]) -> list[str]:
+        if given["passage"] > "fact 4":
+            raise UnauthorizedError("no such key")
+        return [f"what is {given['passage']}?"]
+
+    path = tmp_path / "pairs.jsonl"
+    with pytest.raises(RuntimeError, match=r"stopped after 6 calls, .*no such key.*keeps the 5 answers") as caught:
+        generate_qa_pairs(DOCUMENTS, chain=RunnableLambda(answer), path=path, max_concurrency=1)
+    assert isinstance(caught.value.__cause__, UnauthorizedError)
+    assert len(path.read_text().splitlines()) == 5
+
+
+def test_a_spent_budget_leaves_a_dataset_and_a_warning(llm: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(generate_qa_pairs(DOCUMENTS, llm, max_calls=4)) == 8
+    assert "5 of 9 chunks got no answer" in caplog.text
+    assert "the budget of 4 calls is spent" in caplog.text
