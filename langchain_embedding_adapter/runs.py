@@ -137,6 +137,7 @@ class Run:
                 load_llm(),
                 path=self.answers_file,
                 show_progress=show_progress,
+                cache=self.cache if second_look.get("found_within") else None,
                 **generation,
                 **second_look,
             )

@@ -237,7 +237,7 @@ class AdapterTrainer:
         if llm is None and options.get("chain") is None:
             raise ValueError("this trainer has no LLM; make it with AdapterTrainer(embeddings, llm=…) or pass chain=…")
         if options.get("found_within") is not None:
-            options.setdefault("embeddings", self.embeddings)
+            options = {"embeddings": self.embeddings, "cache": self._cache, **options}
         return {"llm": llm, "path": path, "show_progress": self.show_progress, **options}
 
     def _embed(self, dataset: QADataset) -> PairVectors:

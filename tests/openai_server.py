@@ -151,7 +151,6 @@ class OpenAIServer:
         self._asked: Counter[str] = Counter()
         self._in_flight = 0
         self._changed = 0.0
-        self._open: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -160,42 +159,30 @@ class OpenAIServer:
 
     def __enter__(self) -> OpenAIServer:
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(ready)), daemon=True)
         self._thread.start()
         ready.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
-    def _run(self, ready: threading.Event) -> None:
-        self._loop = asyncio.new_event_loop()
-        listening = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=256)
-        )
+    async def _run(self, ready: threading.Event) -> None:
+        """Until it is over; connections that are still open are cancelled with the loop."""
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        listening = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=256)
         self.port = listening.sockets[0].getsockname()[1]
         ready.set()
-        self._loop.run_forever()
+        await self._over.wait()
         listening.close()
-        for task in self._open:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._open, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))  # transports close in the loop's next round
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request after the other."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while await self._answer(reader, writer):
-                    pass
-        finally:
-            self._open.discard(task)
-            writer.close()
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await self._answer(reader, writer):
+                pass
+        writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer a request, one way or another; whether the connection is still good."""

@@ -104,7 +104,9 @@ class Job:
                     {"passage": review.passage(questions[row][0]), "question": questions[row][1]} for row in pending
                 ]
                 yield inputs, keep
-            answers = [self.verdicts.answers.get(key, {}).get("answer", "yes") for key in keys]
+            answers = [self.verdicts.answers.get(key, {}).get("answer", "") for key in keys]
+        if "" in answers:
+            logger.warning("%d questions are kept without a second opinion: none came", answers.count(""))
         review.keep_if([not says_no(answer) for answer in answers], "unanswerable")
 
     @property
@@ -123,7 +125,8 @@ class Job:
         """The pairs that are kept, in the order of the documents; what was not, and why, goes beside the answers."""
         within, embeddings = self.settings.found_within, self.settings.embeddings
         if within is not None and embeddings is not None:
-            review.keep_if(found_again(QADataset(**self._fields(review)), embeddings, within), "not found")
+            dataset = QADataset(**self._fields(review))
+            review.keep_if(found_again(dataset, embeddings, within, self.settings.cache), "not found")
         summary = self._summary(review)
         if self.path is not None:
             write_jsonl(self.path.with_suffix(".rejected.jsonl"), review.rejected)

@@ -7,7 +7,7 @@ import re
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.vectors import embed_dataset, unit
+from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
 
 BLOCK = 256
 """Questions that are looked up at a time."""
@@ -23,11 +23,11 @@ def says_no(answer: str) -> bool:
     return bool(words) and words[0] in ("no", "nein", "non", "not", "false")
 
 
-def found_again(dataset: QADataset, embeddings: Embeddings, within: int) -> list[bool]:
+def found_again(dataset: QADataset, embeddings: Embeddings, within: int, cache: VectorCache | None) -> list[bool]:
     """Whether the embeddings rank a passage that answers a question so high among all, for each question."""
     if not len(dataset):
         return []
-    vectors = embed_dataset(embeddings, dataset)
+    vectors = embed_dataset(embeddings, dataset, cache=cache)
     queries, passages = unit(vectors.queries), unit(vectors.passages)
     good: list[bool] = []
     for start in range(0, len(queries), BLOCK):

@@ -15,8 +15,11 @@ from langchain_embedding_adapter.filters import QuestionRules
 from langchain_embedding_adapter.generation.calls import CallLimits
 from langchain_embedding_adapter.generation.prompts import DEFAULT_PROMPT, Difficulty, Prompt, PromptMix
 from langchain_embedding_adapter.styles import QuestionStyle
+from langchain_embedding_adapter.vectors import VectorCache
 
 DEFAULT_RULES = QuestionRules()
+OF_A_PROMPT = ("prompt", "structured", "styles", "languages", "personas", "examples", "difficulty")
+"""Settings that reach a model through the prompt."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class GenerationConfig:
         rules: What a question has to be like; ``None`` keeps everything that was parsed.
         found_within: Keep only questions whose passage the ``embeddings`` rank so high among all chunks.
         embeddings: For ``found_within``.
+        cache: Where the vectors for it are looked up and kept.
         judge: A model that is asked, in a second call, whether the passage answers each question.
         limit: Ask about so many chunks only, spread over the documents: a preview.
     """
@@ -68,6 +72,7 @@ class GenerationConfig:
     rules: QuestionRules | None = DEFAULT_RULES
     found_within: int | None = None
     embeddings: Embeddings | None = None
+    cache: VectorCache | None = None
     judge: Runnable[Any, Any] | None = None
     limit: int | None = None
 
@@ -78,8 +83,9 @@ class GenerationConfig:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if (self.found_within is None) != (self.embeddings is None):
             raise ValueError("`found_within` and `embeddings` go together: how high, and by which embeddings")
-        if self.chain is not None and self.prompt is not None:
-            raise ValueError("`prompt` goes with `llm`; a whole `chain` brings its own")
+        of_a_prompt = [name for name in OF_A_PROMPT if getattr(self, name) not in (None, (), [], ("natural",))]
+        if self.chain is not None and of_a_prompt:
+            raise ValueError(f"`{'`, `'.join(of_a_prompt)}` goes with `llm`; a whole `chain` brings its own")
         _ = self.call_limits, self.mix  # they check their part
 
     @property

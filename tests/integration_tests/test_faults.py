@@ -20,7 +20,7 @@ from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_
 from langchain_embedding_adapter.generation import calls
 from tests.openai_server import LIGHT, WEIGHTS, Ask, OpenAIServer, letters, mixed, stormy
 
-CHUNKS = {"threads": 750, "asynchronous": 450}
+CHUNKS = {"threads": 500, "asynchronous": 300}
 """As many as there is time for: OpenAI's client takes half a second of a slow core for a hundred calls."""
 SHARE = 0.13
 """Of requests that a fault hits, beside the storm."""
@@ -198,7 +198,8 @@ def test_a_dead_server_is_given_up(
 
 def test_embeddings_come_out_right() -> None:
     texts = [f"{'abcdefghijklmnop'[number % 16] * number} world" for number in range(100)]
-    with OpenAIServer(latency=0.001, trouble=mixed(0.4, LIGHT), delay=0.02) as server:
+    faulty = OpenAIServer(latency=0.001, trouble=mixed(0.4, LIGHT), delay=0.02)
+    with faulty as server, openai.DefaultHttpxClient() as http_client:
         base = OpenAIEmbeddings(
             model="wide",
             base_url=server.url,
@@ -206,6 +207,7 @@ def test_embeddings_come_out_right() -> None:
             chunk_size=4,
             max_retries=8,
             check_embedding_ctx_length=False,
+            http_client=http_client,
         )
         assert base.embed_documents(texts) == [letters(text) for text in texts]
     assert server.answered.total() == 25

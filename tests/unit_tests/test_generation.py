@@ -265,6 +265,11 @@ def test_the_same_text_is_asked_about_once(llm: Writer, caplog: pytest.LogCaptur
         ({}, ValueError, "expected either `llm`"),
         ({"llm": Writer(), "chain": RunnableLambda(str)}, ValueError, "expected either `llm`"),
         ({"chain": RunnableLambda(str), "prompt": "{passage}"}, ValueError, "`prompt` goes with `llm`"),
+        (
+            {"chain": RunnableLambda(str), "styles": ["terse"], "difficulty": "hard"},
+            ValueError,
+            "`styles`, `difficulty`",
+        ),
         ({"llm": "gpt-4o"}, TypeError, "expected a LangChain model as `llm`, got str"),
         ({"llm": Writer(), "questions_per_chunk": 0}, ValueError, "questions_per_chunk must be at least 1"),
         ({"llm": Writer(), "max_concurrency": 0}, ValueError, "max_concurrency must be at least 1"),
