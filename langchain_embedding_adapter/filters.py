@@ -74,7 +74,7 @@ def rejection(
     length = _length(words)
     if not words:
         return "too short"
-    if _CHATTER.search(text) or not (keywords or _asks(text)):
+    if _CHATTER.search(text) or _ABOUT_ASKING.search(text) or not (keywords or _asks(text)):
         return "not a question"
     if length < (1 if keywords else rules.min_words):
         return "too short"
@@ -234,11 +234,18 @@ _CHATTER = re.compile(
     r"続け(?:ましょう|ます)か|죄송|아래는|다음은)"
 )
 
+# About asking itself, wherever it stands.
+_ABOUT_ASKING = re.compile(
+    r"\b(?:good|better|best|perfect|following|previous|\d-choice) (?:question|answer)s? (?:to|for|about|would|that)\b|"
+    r"\b(?:question|answer) (?:about|to|for) (?:the|this) (?:passage|question|text)\b|\bto this question\b"
+)
+
 _NOT_A_PASSAGE = (  # "the article 5", "the passage from Dover", "this document object"
     r"\b(?! ?\d|-| (?:of|from|to|between|through|across|file|field|box|editor|type|object|model|manager|menu|node|"
     r"class|window|area|size|style|format|header|number|id|string|variable|length|switch\w*|processor|input|database|store|"
-    r"loader|embedding|layer|message|von|vom|zwischen|des|der|entre|de|du|del|da|do|tra|tussen|van)\b)"
+    r"loader|embedding|layer|message)\b)"
 )
+_NO_PASSAGE_ABROAD = r"(?! (?:von|vom|zwischen|des|der|entre|de|du|del|da|do|tra|tussen|van)\b)"
 _GIVEN = "(?:(?:given|provided|above|following|preceding|previous|supplied|same) )*"
 _LANGUAGES = [  # according to, the, this, passage, mentioned in, tells (English: below)
     (
@@ -308,7 +315,9 @@ _LANGUAGES = [  # according to, the, this, passage, mentioned in, tells (English
     ),
 ]
 _OWN_WAYS = [
-    r"\b(?:in|from) the (?:passage|excerpt|article)" + _NOT_A_PASSAGE,
+    r"\b(?:in|from) the (?:excerpt|article)" + _NOT_A_PASSAGE,
+    r"\bthe passage" + _NOT_A_PASSAGE,
+    r"\bthe (?:author|researcher)s?(?:'s?)? (?:\w+ )?(?:intent|intend|aim|opinion|view|point|goal|find|found|argument)",
     r"^in the (?:text|document|section|paragraph|context)(?= ?,)",
     r"\bthe (?:above|provided|preceding|given) (?:passage|text|excerpt|article|context|document)" + _NOT_A_PASSAGE,
     r"\b(?:passage|text|document|article|excerpt|section|paragraph|context) (?:above|below)\b(?! (?:the|an?|my|it)\b)",
@@ -333,7 +342,7 @@ _OWN_WAYS = [
 def _mentions() -> Iterator[str]:
     """Patterns for all ways to speak of the passage."""
     for according, the, this, passage, told_in, tells in _LANGUAGES:
-        passage = _any(passage) + _NOT_A_PASSAGE
+        passage = _any(passage) + _NOT_A_PASSAGE + _NO_PASSAGE_ABROAD * (the != "the")
         pointed = rf"(?:{_any(this)} ?|{_any(the)} ?)?{_GIVEN}{passage}"
         yield rf"(?:\b|^)(?:{_any(according)}|{_any(told_in)}) ?{pointed}"
         yield rf"\b{_any(this)} {passage}|\b{_any(tells)} {_any(f'{the} {this}')} ?{passage}"

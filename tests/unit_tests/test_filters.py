@@ -339,3 +339,22 @@ def test_rules_are_the_callers() -> None:
 
 def test_every_reason_is_named() -> None:
     assert len(set(get_args(Reason))) == 8
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("What does this passage do?", "mentions the passage"),
+        ("What do you know about the passage?", "mentions the passage"),
+        ("What's the passage's approach?", "mentions the passage"),
+        ("What do the author's intentions are?", "mentions the passage"),
+        ("What is the researchers' main finding?", "mentions the passage"),
+        ("What's a good question to ask a scientist who doesn't know what they're talking about?", "not a question"),
+        ("Who has read the book and the answer to this question?", "not a question"),
+        ("How long is the passage from Dover to Calais?", None),
+        ("What is a good answer when they ask about my salary?", None),
+        ("How are authors paid by the publisher?", None),
+    ],
+)
+def test_what_a_small_model_really_wrote(question: str, reason: str | None) -> None:
+    assert rejection(question, PASSAGE) == reason
