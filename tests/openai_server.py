@@ -61,6 +61,7 @@ REFUSALS: dict[Fault, tuple[int, str, Callable[[], Headers]]] = {
     "429, nothing said": (429, "rate_limit_exceeded", dict),
     "429, a storm": (429, "rate_limit_exceeded", dict),
     "429, half a second": (429, "rate_limit_exceeded", lambda: {"Retry-After": "0.5"}),
+    "429, a minute": (429, "rate_limit_exceeded", lambda: {"Retry-After": "60"}),
     "500": (500, "server_error", dict),
     "502": (502, "bad_gateway", dict),
     "503": (503, "overloaded", dict),

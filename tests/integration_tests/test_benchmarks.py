@@ -94,6 +94,12 @@ def test_what_is_learned_without_labels(tmp_path: Path) -> None:
     assert row["20 checked"] == row["worst draw"]
 
 
+def test_how_busy_the_server_is_kept() -> None:
+    rows = run("busy.py", "--concurrency", "4", "--latency", "0.05", "--chunks", "40")
+    assert [(row["way"], row["calls"]) for row in rows] == [("threads", 40), ("asynchronous", 40)]
+    assert all(0.2 < row["busy"] <= 1 for row in rows)
+
+
 @pytest.mark.skipif("LLAMA_INDEX_PYTHON" not in os.environ, reason="LLAMA_INDEX_PYTHON names no interpreter with it")
 def test_the_recipe_is_what_the_engine_of_llama_index_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)

@@ -1,6 +1,6 @@
 """A generation that is killed and begun again, as often as it takes: no answer is lost, and hardly any is paid twice.
 
-    python -m tests.integration_tests.test_kill 20
+    python -c "from tests.integration_tests.test_kill import measure; print(measure(20))"
 
 kills twenty times and tells how many calls were repeated.
 """
@@ -96,6 +96,14 @@ def check(outcome: Outcome) -> None:
     assert outcome.repeated <= outcome.kills * CONCURRENCY  # no more than was in flight
 
 
+def measure(kills: int) -> str:
+    """The figure for so many kills."""
+    with TemporaryDirectory() as folder:
+        outcome = kill_and_begin_again(Path(folder) / "pairs.jsonl", kills)
+    check(outcome)
+    return f"{kills} kills, {CHUNKS} chunks: {outcome.repeated} calls were repeated"
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     check(kill_and_begin_again(tmp_path / "pairs.jsonl", KILLS))
 
@@ -115,12 +123,3 @@ def test_a_second_process_is_refused_while_the_first_writes(tmp_path: Path) -> N
     told = path.with_suffix(".error").read_text()
     assert told == f"another process is writing answers to {path}; wait for it to end, or name another path"
     assert len(server.requests) <= CONCURRENCY
-
-
-if __name__ == "__main__":
-    from tests.integration_tests import test_kill  # children look for its functions under this name
-
-    with TemporaryDirectory() as folder:
-        found = test_kill.kill_and_begin_again(Path(folder) / "pairs.jsonl", int(sys.argv[1]))
-    check(found)
-    sys.stdout.write(f"{found.kills} kills, {CHUNKS} chunks: {found.repeated} calls were repeated\n")
