@@ -76,15 +76,13 @@ GARBLED = ["half of the JSON", "a web page", "no choices", "null choices", "null
 """Faults with status 200 and a body that is none."""
 
 WEIGHTS: dict[Fault, float] = {
-    "429, seconds": 0.1,
-    "429, a date": 0.1,
     "stalled": 0.3,
     **dict.fromkeys(["429, a fraction", "429, milliseconds", "429, nothing said", "500", "502", "503"], 1),
     **dict.fromkeys(["slow", "reset", "reset in the middle", *GARBLED], 1),
 }
-"""Faults that pass, and how many there are of each beside the others."""
+"""Faults that pass soon, and how many there are of each beside the others."""
 
-LIGHT = {kind: 1.0 for kind in WEIGHTS if kind not in ("429, seconds", "429, a date", "stalled", *GARBLED)}
+LIGHT = {kind: 1.0 for kind in WEIGHTS if kind not in ("stalled", *GARBLED)}
 """Those that a client's own retries get over, without a wait of seconds."""
 
 

@@ -1,6 +1,6 @@
 """How busy a generation keeps the model's server: requests in flight, as a share of those that it may have.
 
-    python cookbook/benchmarks/busy.py [--concurrency 16] [--latency 0.2] [--chunks 1000]
+    python cookbook/benchmarks/busy.py [--concurrency 16] [--latency 0.5] [--chunks 1000]
 
 A server on this machine, in a process of its own, speaks OpenAI's protocol and takes the same time for each answer.
 Through ``ChatOpenAI``, with every answer kept in a file, ``generate_qa_pairs`` (threads) and ``agenerate_qa_pairs``
@@ -123,7 +123,7 @@ def show(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concurrency", type=int, default=16, help="requests at a time")
-    parser.add_argument("--latency", type=float, default=0.2, help="seconds that an answer takes")
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds that an answer takes")
     parser.add_argument("--chunks", type=int, default=1000, help="how many chunks are asked about")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

@@ -21,11 +21,11 @@ from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_
 from langchain_embedding_adapter.generation import calls
 from tests.openai_server import LIGHT, WEIGHTS, Ask, OpenAIServer, letters, mixed, stormy
 
-CHUNKS = {"threads": 400, "asynchronous": 240}
+CHUNKS = {"threads": 450, "asynchronous": 300}
 """As many as there is time for: OpenAI's client takes half a second of a slow core for a hundred calls."""
 SHARE = 0.13
 """Of requests that a fault hits, beside the storm."""
-SEED = 1351
+SEED = 30
 """One by which every kind of fault occurs among the chunks."""
 
 Generate = Callable[..., QADataset]
@@ -90,13 +90,15 @@ def test_every_chunk_is_answered_once_whatever_happens(
     generate: Generate, client: Client, way: str, tmp_path: Path
 ) -> None:
     path, chunks = tmp_path / "pairs.jsonl", worlds(CHUNKS[way])
-    trouble = stormy(mixed(SHARE, seed=SEED), after=len(chunks) // 2, seconds=0.3)
+    first = {chunks[0].page_content: "429, seconds", chunks[1].page_content: "429, a date"}  # two waits in one
+    faults = mixed(SHARE, seed=SEED)
+    trouble = stormy(lambda ask: first.pop(ask.about, None) or faults(ask), after=len(chunks) // 2, seconds=0.3)
     with OpenAIServer(latency=0.001, trouble=trouble, delay=0.2) as server:
         dataset = generate(chunks, client(server), path=path, max_concurrency=16)
     assert len(dataset) == 2 * len(chunks)
     assert Counter(row["text"] for row in lines(path)) == {chunk.page_content: 1 for chunk in chunks}
     assert server.answered == {chunk.page_content: 1 for chunk in chunks}
-    assert server.faults.keys() == WEIGHTS.keys() | {"429, a storm"}
+    assert server.faults.keys() == WEIGHTS.keys() | {"429, a storm", "429, seconds", "429, a date"}
     assert server.faults.total() > SHARE * len(chunks)
     assert server.most <= 16
     told = summary(path)
@@ -106,8 +108,8 @@ def test_every_chunk_is_answered_once_whatever_happens(
 
 
 def test_with_the_retries_of_the_client_itself(generate: Generate, client: Client, tmp_path: Path) -> None:
-    path, chunks = tmp_path / "pairs.jsonl", worlds(100)
-    with OpenAIServer(latency=0.001, trouble=mixed(0.3, LIGHT), delay=0.02) as server:
+    path, chunks = tmp_path / "pairs.jsonl", worlds(80)
+    with OpenAIServer(latency=0.001, trouble=mixed(0.4, LIGHT), delay=0.02) as server:
         dataset = generate(chunks, client(server, max_retries=2), path=path)
     assert len(dataset) == 2 * len(chunks)
     assert server.answered == {chunk.page_content: 1 for chunk in chunks}
@@ -130,7 +132,7 @@ def test_nobody_calls_before_the_time_that_the_server_asks_for(generate: Generat
 
 
 def test_a_garbled_answer_after_a_busy_server_is_no_last_straw(generate: Generate, client: Client) -> None:
-    course = ["503", "429, nothing said", "502", "a web page", "null content", None]
+    course = ["503", "429, nothing said", "a web page", "null content", None]
     with OpenAIServer(trouble=lambda ask: course[ask.attempt]) as server:
         assert len(generate(worlds(1), client(server))) == 2
     assert len(server.requests) == len(course)
@@ -149,7 +151,7 @@ def test_who_waits_does_not_hold_up_the_end(generate: Generate, client: Client) 
     assert time.monotonic() - start < 20
 
 
-@pytest.mark.parametrize(("fault", "good"), [("no such key", 100), ("no such model", 20), ("no money", 20)])
+@pytest.mark.parametrize(("fault", "good"), [("no such key", 100), ("no such model", 10), ("no money", 10)])
 def test_what_will_not_pass_ends_the_run_and_a_rerun_asks_for_the_rest(
     generate: Generate, client: Client, fault: str, good: int, tmp_path: Path
 ) -> None:
@@ -167,7 +169,7 @@ def test_what_will_not_pass_ends_the_run_and_a_rerun_asks_for_the_rest(
         assert len(server.requests) <= len(kept) + 17
 
         server.requests.clear()
-        some = chunks[: good + 30]
+        some = chunks[: good + 25]
         generate(some, client(server, api_key="a-good-key"), path=path)
         assert len(server.requests) == len({chunk.page_content for chunk in some} - kept)
         assert set(server.answered.values()) == {1}
