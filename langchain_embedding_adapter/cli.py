@@ -105,6 +105,10 @@ def pairs(
     judge: Annotated[
         str | None, typer.Option(help="A chat model that is asked whether the passage answers each question.")
     ] = None,
+    test_size: Annotated[
+        float, typer.Option(help="Lay down now, by whole documents, a share of the chunks for the test: it stays.")
+    ] = 0.0,
+    validation_size: Annotated[float, typer.Option(help="Likewise for the validation that decides.")] = 0.0,
     limit: Annotated[int | None, typer.Option(min=1, help="A preview: ask about so many chunks only.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the prompt, calls, tokens and cost; ask nothing.")
@@ -135,6 +139,8 @@ def pairs(
         "max_calls": max_calls,
         "max_tokens": max_tokens,
         "limit": limit,
+        "test_size": test_size,
+        "validation_size": validation_size,
     }
     the_run = _run(run)
     if dry_run:
@@ -175,7 +181,9 @@ def train(
         ),
     ] = "default",
     expect: Annotated[Future, typer.Option(help="What tomorrow's questions will be about.")] = "both",
-    test_size: Annotated[float, typer.Option(help="Share of the questions that is kept for the test.")] = 0.2,
+    test_size: Annotated[
+        float, typer.Option(help="Share of the questions that is kept for the test, unless `pairs` laid it down.")
+    ] = 0.2,
     validation: Annotated[
         Path | None,
         typer.Option(help="Pairs that decide, in place of cross-validation; after `pairs --pseudo`, real ones."),

@@ -1,8 +1,8 @@
 """Questions and passages on disk: our JSON, LlamaIndex's JSON, a BEIR folder, the answers of a generation.
 
 Each reader returns, and each writer takes, the plain fields of a ``QADataset`` (queries, corpus, relevant_docs,
-documents, grades, styles, pseudo_styles); the dataset itself checks them. Nothing here knows the class, so that the two
-can change apart.
+documents, grades, styles, parts, pseudo_styles); the dataset itself checks them. Nothing here knows the class, so that
+the two can change apart.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _read_json(path: Path) -> Fields:
     version = content.get("version", JSON_VERSION)
     if not isinstance(version, int) or version > JSON_VERSION:
         raise ValueError(f"{path} was written by a newer version of this package; upgrade it to read the file")
-    optional = ("documents", "grades", "styles", "pseudo_styles")
+    optional = ("documents", "grades", "styles", "parts", "pseudo_styles")
     return {name: content[name] for name in (*required, *optional) if name in content}
 
 
@@ -94,17 +94,19 @@ def _read_answers(path: Path) -> Fields:
             for row in rows
         ]
     review = Review(rows, None)
+    laid_down = path.with_suffix(".parts.json")
+    parts = read_json(laid_down) if laid_down.is_file() else {}
     fields = empty_fields()
     for chunk, row in review.rows.items():
         add_chunk(fields, chunk, row["text"], row.get("document"))
     for chunk in review.rows:
-        add_questions(fields, review, chunk)
+        add_questions(fields, review, chunk, parts.get(chunk))
     return fields
 
 
 def empty_fields() -> Fields:
     """The fields of a dataset of nothing, to be filled."""
-    return {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}, "styles": {}}
+    return {"queries": {}, "corpus": {}, "relevant_docs": {}, "documents": {}, "styles": {}, "parts": {}}
 
 
 def add_chunk(fields: Fields, chunk: str, text: str, document: str | None) -> None:
@@ -114,8 +116,8 @@ def add_chunk(fields: Fields, chunk: str, text: str, document: str | None) -> No
         fields["documents"][chunk] = document
 
 
-def add_questions(fields: Fields, review: Review, chunk: str) -> None:
-    """Enter the questions about a chunk into a dataset's fields; their ids follow from the chunk's."""
+def add_questions(fields: Fields, review: Review, chunk: str, part: str | None = None) -> None:
+    """Enter the questions about a chunk, which are for a part, into a dataset's fields; the chunk's id gives theirs."""
     row = review.rows[chunk]
     answers = [chunk]
     if row.get("also"):
@@ -127,6 +129,8 @@ def add_questions(fields: Fields, review: Review, chunk: str) -> None:
         fields["relevant_docs"][query] = list(answers)
         if row.get("style"):
             fields["styles"][query] = row["style"]
+        if part is not None:
+            fields["parts"][query] = part
 
 
 def _read_beir(folder: Path, split: str | None) -> Fields:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from langchain_embedding_adapter.duplicates import near_duplicates
+from langchain_embedding_adapter.groups import Groups
 from langchain_embedding_adapter.pair_files import Fields, Format, read_fields, write_fields
 
 
@@ -27,6 +28,7 @@ class QADataset:
         documents: Passage id to the document it was cut from. A passage without an entry is a document of its own.
         grades: Question id to passage id to how well the passage answers (above 0). What has no entry counts 1.
         styles: Question id to the way it asks, for questions that were generated.
+        parts: Question id to ``"train"``, ``"validation"`` or ``"test"``, where that was laid down beforehand.
         pseudo_styles: Question id to how it was cut from its passage, for questions that nobody asked
             (:func:`~langchain_embedding_adapter.generate_pseudo_questions`); empty for real ones.
 
@@ -49,6 +51,7 @@ class QADataset:
     documents: dict[str, str] = field(default_factory=dict)
     grades: dict[str, dict[str, float]] = field(default_factory=dict)
     styles: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
     pseudo_styles: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,8 +100,21 @@ class QADataset:
             documents=self.documents,
             grades={query: self.grades[query] for query in kept if query in self.grades},
             styles={query: self.styles[query] for query in kept if query in self.styles},
+            parts={query: self.parts[query] for query in kept if query in self.parts},
             pseudo_styles={query: self.pseudo_styles[query] for query in kept if query in self.pseudo_styles},
         )
+
+    def part(self, name: str) -> QADataset:
+        """The questions of a part that was laid down beforehand (``generate_qa_pairs(…, test_size=…)``).
+
+        Raises:
+            ValueError: If no question is of that part.
+        """
+        kept = [query for query, part in self.parts.items() if part == name]
+        if not kept:
+            parts = ", ".join(sorted(set(self.parts.values()))) or "none: split it with `.split()`"
+            raise ValueError(f"the dataset has no part {name!r}; its parts are {parts}")
+        return self.subset(kept)
 
     def split(
         self,
@@ -149,7 +165,7 @@ class QADataset:
 
         Args:
             path: A file, or a folder for BEIR.
-            format: ``"json"`` (ours: documents, grades and styles are kept), ``"llama_index"`` (the JSON of its
+            format: ``"json"`` (ours: documents, grades, styles and parts are kept), ``"llama_index"`` (the JSON of its
                 ``EmbeddingQAFinetuneDataset``) or ``"beir"`` (a folder). By default a path without a suffix is a BEIR
                 folder, any other our JSON.
             split: Name of the qrels file of a BEIR folder.
@@ -161,6 +177,7 @@ class QADataset:
             "documents": self.documents,
             "grades": self.grades,
             "styles": self.styles,
+            "parts": self.parts,
             "pseudo_styles": self.pseudo_styles,
         }
         write_fields(fields, path, format or ("json" if Path(path).suffix else "beir"), split)
@@ -187,26 +204,18 @@ class QADataset:
         """Questions that must stay together: the connected components of questions, documents and like texts."""
         if by not in ("document", "passage"):
             raise ValueError(f"expected by='document' or by='passage', got {by!r}")
-        parent: dict[str, str] = {}
-
-        def root(node: str) -> str:
-            parent.setdefault(node, node)
-            while parent[node] != node:
-                parent[node] = parent[parent[node]]
-                node = parent[node]
-            return node
-
+        joined = Groups()
         for query, passages in self.relevant_docs.items():
             for passage in passages:
                 unit = self.document(passage) if by == "document" else passage
-                parent[root(f"unit {unit}")] = root(f"query {query}")
-                parent[root(f"passage {passage}")] = root(f"query {query}")
+                joined.join(f"unit {unit}", f"query {query}")
+                joined.join(f"passage {passage}", f"query {query}")
         asked = sorted(self.passages_asked_about())
         for one, other in near_duplicates([self.corpus[passage] for passage in asked]):
-            parent[root(f"passage {asked[one]}")] = root(f"passage {asked[other]}")
+            joined.join(f"passage {asked[one]}", f"passage {asked[other]}")
         groups: dict[str, list[str]] = {}
         for query in self.queries:
-            groups.setdefault(root(f"query {query}"), []).append(query)
+            groups.setdefault(joined.of(f"query {query}"), []).append(query)
         return list(groups.values())
 
 
@@ -254,7 +263,7 @@ def _check(dataset: QADataset) -> None:
     ]
     if graded:
         raise ValueError(f"`grades` must be above 0 and belong to pairs of `relevant_docs`: {_some(graded)}")
-    for name in ("styles", "pseudo_styles"):
+    for name in ("styles", "parts", "pseudo_styles"):
         strangers = getattr(dataset, name).keys() - dataset.queries.keys()
         if strangers:
             raise ValueError(f"`{name}` names questions that are not in `queries`: {_some(strangers)}")

@@ -14,7 +14,7 @@ class Review:
 
     Args:
         rows: Answers: ``chunk``, ``text``, ``questions``, and where known ``wanted`` (the most to keep), ``style``,
-            ``keywords`` (whether these are search words) and ``also`` (a second chunk, with its ``text``).
+            ``form`` (question, statement or keywords) and ``also`` (a second chunk, with its ``text``).
         rules: What a question has to be like; ``None`` keeps everything.
 
     Attributes:
@@ -34,7 +34,8 @@ class Review:
                     break
                 reason = None
                 if rules is not None:
-                    reason = rejection(question, self.passage(chunk), kept, rules, keywords=bool(row.get("keywords")))
+                    form = row.get("form", "question")
+                    reason = rejection(question, self.passage(chunk), kept, rules, form=form)
                 if reason is None:
                     kept.append(question)
                 else:

@@ -207,8 +207,9 @@ class Run:
             adapter: What to choose among or to train, as :meth:`AdapterTrainer.train` takes it; ``"default"`` for its
                 default.
             expect: What tomorrow's questions will be about.
-            test_size: Share of the questions that is kept for the test; pseudo-questions are no test, and none is kept.
-            validation: A file or folder of the pairs that decide.
+            test_size: Share of the questions that is kept for the test, unless the pairs have their parts;
+                pseudo-questions are no test, and none is kept.
+            validation: A file or folder of the pairs that decide; without one, the pairs' validation part, if any.
             config: The settings of training.
             force: Train anew.
             show_progress: Progress bars; by default where standard error is a terminal.
@@ -236,7 +237,7 @@ class Run:
                 dataset.subset(train),
                 adapter=None if adapter == "default" else adapter,
                 expect=expect,
-                validation=None if validation is None else QADataset.load(validation),
+                validation=self._validation(validation),
             )
             result.save(self.adapter_folder)
             self.report_file.unlink(missing_ok=True)
@@ -293,10 +294,21 @@ class Run:
         rows = read_jsonl(self.chunks_file)
         return [Document(row["text"], id=row["id"], metadata=row["metadata"]) for row in rows]
 
+    def _validation(self, validation: str | Path | None) -> QADataset | None:
+        """The pairs that decide, if any do."""
+        if validation is not None:
+            return QADataset.load(validation)
+        return self.dataset.part("validation") if "validation" in self.dataset.parts.values() else None
+
     def _split(self, dataset: QADataset, test_size: float, seed: int) -> tuple[Collection[str], Collection[str]]:
         """The ids of the questions to learn from and of those kept for the test."""
         if dataset.pseudo_styles:
             return dataset.queries, ()
+        if dataset.parts:
+            dataset, laid_down = dataset.part("train"), dataset
+            if "test" in laid_down.parts.values():
+                logger.info("the pairs say which of them are for the test; the share asked for is of no effect")
+                return dataset.queries, laid_down.part("test").queries
         try:
             train, test = dataset.split(test_size, seed=seed)
         except ValueError:

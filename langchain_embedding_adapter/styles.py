@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Form = Literal["question", "statement", "keywords"]
+"""What is put to a search: a question, a sentence that asks nothing, or bare search words."""
 
 
 @dataclass(frozen=True)
@@ -12,13 +16,13 @@ class QuestionStyle:
     Attributes:
         name: For the record.
         instruction: What the model is told.
-        keywords: Whether what it writes are search words, which need not be a question.
+        form: What comes of it; only a ``"question"`` has to ask.
         joins: Whether a question is about this chunk and the next one of its document together.
     """
 
     name: str
     instruction: str
-    keywords: bool = False
+    form: Form = "question"
     joins: bool = False
 
 
@@ -32,7 +36,7 @@ STYLES: dict[str, QuestionStyle] = {
         QuestionStyle(
             "keywords",
             "Write them as people type into a search box: two to six words, no question mark, no filling words.",
-            keywords=True,
+            form="keywords",
         ),
         QuestionStyle("terse", "Ask as briefly as one can, in at most eight words."),
         QuestionStyle(
@@ -40,6 +44,12 @@ STYLES: dict[str, QuestionStyle] = {
             "Ask as somebody would in a chat with a colleague: a few words on their situation, then the question.",
         ),
         QuestionStyle("how-to", "Ask how to do or to mend something, as somebody would who is in the middle of it."),
+        QuestionStyle(
+            "statement",
+            "Write no questions but statements of one sentence, each a claim that somebody wants to check or a trouble "
+            "that they want to be rid of.",
+            form="statement",
+        ),
         QuestionStyle(
             "multi-hop", "Each question must need both parts of the passage: neither answers it alone.", joins=True
         ),

@@ -6,6 +6,7 @@ and the adapter against the base on questions held out, before anybody relies on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +37,8 @@ from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.training import Trained
+
+logger = logging.getLogger(__name__)
 
 
 class AdapterTrainer:
@@ -156,6 +159,8 @@ class AdapterTrainer:
         unknown = (weights or {}).keys() - dataset.queries.keys()
         if unknown:
             raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
+        if "test" in dataset.parts.values():
+            logger.warning("the dataset holds its test questions; train on dataset.part('train')")
         vectors = self._embed(dataset)
         start = self._start(adapter, vectors)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)

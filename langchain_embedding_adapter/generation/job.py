@@ -15,12 +15,13 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 
-from langchain_embedding_adapter._files import write_json, write_jsonl
+from langchain_embedding_adapter._files import read_json, write_json, write_jsonl
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.chunks import document_of, with_ids
 from langchain_embedding_adapter.generation.answers import AnswerFile
 from langchain_embedding_adapter.generation.calls import Calls, OnAnswer
 from langchain_embedding_adapter.generation.chain import digest, key_of, make_chain, read_answer, text_of
+from langchain_embedding_adapter.generation.parts import lay_down_parts
 from langchain_embedding_adapter.generation.prompts import JUDGE_PROMPT
 from langchain_embedding_adapter.generation.second_look import found_again, says_no
 from langchain_embedding_adapter.generation.settings import GenerationConfig
@@ -68,12 +69,14 @@ class Job:
         self.path = None if path is None else Path(path)
         self.answers = AnswerFile(path, FIELDS)
         self.verdicts = AnswerFile(None if self.path is None else self.path.with_suffix(".judged.jsonl"), ("answer",))
+        self.parts: dict[str, str] = {}
         self.asked = 0
 
     @contextmanager
     def asking(self, show_progress: bool | None) -> Iterator[tuple[list[Any], OnAnswer]]:
         """The inputs that have no answer yet, and where their answers go."""
         with self.answers:
+            self._lay_down_parts()
             pending = [row for row, key in enumerate(self.keys) if key not in self.answers.answers]
             self.asked = len(pending)
             if len(pending) < len(self.chunks):
@@ -157,6 +160,18 @@ class Job:
             prompt="\n\n".join(f"{message.type}: {message.text}" for message in first),
         )
 
+    def _lay_down_parts(self) -> None:
+        """Say which part each chunk is for, if that was ever asked for; it is kept beside the answers."""
+        settings = self.settings
+        file = None if self.path is None else self.path.with_suffix(".parts.json")
+        self.parts = read_json(file) if file is not None and file.is_file() else {}
+        if settings.test_size or settings.validation_size:
+            self.parts |= lay_down_parts(
+                self.every_chunk, settings.test_size, settings.validation_size, seed=settings.seed, known=self.parts
+            )
+            if file is not None:
+                write_json(file, self.parts)
+
     def _input(self, row: int) -> Any:
         if self.settings.chain is None:
             return self.wordings[row]
@@ -180,7 +195,7 @@ class Job:
             "document": document_of(chunk),
             "text": chunk.page_content,
             "style": wording.style.name,
-            "keywords": wording.style.keywords,
+            "form": wording.style.form,
             "wanted": self.settings.questions_per_chunk,
         }
         if wording.also is not None:
@@ -193,7 +208,7 @@ class Job:
             add_chunk(fields, str(chunk.id), chunk.page_content, document_of(chunk))
         for chunk in self.chunks:
             if chunk.id in review.rows:
-                add_questions(fields, review, str(chunk.id))
+                add_questions(fields, review, str(chunk.id), self.parts.get(str(chunk.id)))
         return fields
 
     def _summary(self, review: Review) -> GenerationSummary:

@@ -34,13 +34,13 @@ class GenerationConfig:
             "questions_per_chunk": …}`` and returns text, a message, a list of questions, or an object with a list
             ``questions``.
         structured: Whether to ask for structured output; by default where the model's profile says that it has it.
-        styles: Ways to ask, by name (:data:`STYLES`: natural, keywords, terse, conversational, how-to, multi-hop) or of
-            one's own; a mapping gives each its weight in the mix.
+        styles: Ways to ask, by name (:data:`STYLES`: natural, keywords, terse, conversational, how-to, statement,
+            multi-hop) or of one's own; a mapping gives each its weight in the mix.
         languages: Languages to write in, mixed; by default each passage's own.
         personas: Who asks, mixed.
         examples: Questions that real users asked: the model is shown five of them at a time.
         difficulty: ``"easy"`` (in the passage's words), ``"hard"`` (in others), or ``None``.
-        seed: Of the mix.
+        seed: Of the mix and of the parts.
         max_concurrency: Calls at a time.
         max_attempts: Attempts at one call, where its error may pass.
         max_calls: Calls in all, attempts counted one by one; the run ends cleanly when they are spent.
@@ -52,6 +52,9 @@ class GenerationConfig:
         cache: Where the vectors for it are looked up and kept.
         judge: A model that is asked, in a second call, whether the passage answers each question.
         limit: Ask about so many chunks only, spread over the documents: a preview.
+        test_size: Share of the chunks whose questions are for the test, by whole documents, laid down before anything
+            is asked and for good: ``dataset.part("test")``, ``dataset.part("train")``.
+        validation_size: Likewise for validation.
     """
 
     questions_per_chunk: int = 2
@@ -75,6 +78,8 @@ class GenerationConfig:
     cache: VectorCache | None = None
     judge: Runnable[Any, Any] | None = None
     limit: int | None = None
+    test_size: float = 0.0
+    validation_size: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("questions_per_chunk", "found_within", "limit"):

@@ -21,7 +21,7 @@ from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_
 from langchain_embedding_adapter.generation import calls
 from tests.openai_server import LIGHT, WEIGHTS, Ask, OpenAIServer, letters, mixed, stormy
 
-CHUNKS = {"threads": 450, "asynchronous": 300}
+CHUNKS = {"threads": 1200, "asynchronous": 1000}
 """As many as there is time for: OpenAI's client takes half a second of a slow core for a hundred calls."""
 SHARE = 0.13
 """Of requests that a fault hits, beside the storm."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.language_models import FakeListChatModel
 
 from langchain_embedding_adapter import QADataset, cli, demo
 from tests.small_world import AngleEmbeddings, AngleWriter, world
@@ -215,6 +216,31 @@ def test_styles_are_mixed_by_weight(command, llm: AngleWriter, shelf: Path) -> N
     assert styles["natural"] > 2 * styles["keywords"] > 0
     assert "expected --style NAME or NAME=WEIGHT" in command("pairs", "r", shelf, "--llm", "a:b", "--style", "a=b").err
     assert "unknown style 'odd'" in command("pairs", "r", shelf, "--llm", "a:b", "--style", "odd").err
+
+
+def test_parts_laid_down_by_pairs_are_those_of_training(command, llm: AngleWriter, base, shelf: Path) -> None:
+    made = command("pairs", "run", shelf, "--llm", "a:b", "--test-size", 0.25, "--validation-size", 0.25)
+    assert made.code == 0, made.err
+    trained = command("train", "run")
+    assert "the pairs say which of them are for the test" in trained.err
+    pairs, split = QADataset.load("run/pairs.json"), json.loads(Path("run/split.json").read_text())
+    assert {name: len(pairs.part(name)) for name in ("train", "validation", "test")} == {
+        "train": 60,
+        "validation": 30,
+        "test": 30,
+    }
+    assert set(split["test"]) == pairs.part("test").queries.keys()
+    assert set(split["train"]) == pairs.part("train").queries.keys()
+    assert "validation questions" in trained.out
+    assert command("evaluate", "run", "--json").code == 0
+
+
+def test_a_judge_has_a_second_look(command, base, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = FakeListChatModel(responses=["yes", "yes", "no"])
+    monkeypatch.setattr(cli, "load_chat_model", lambda name: judge if name == "a:judge" else AngleWriter())
+    made = json.loads(command("pairs", "run", shelf, "--llm", "a:b", "--judge", "a:judge", "--json").out)
+    assert made["generation"]["rejected"] == {"unanswerable": 40}
+    assert made["questions"] == 80
 
 
 def test_one_document_is_split_by_passage(command, base, tmp_path: Path) -> None:

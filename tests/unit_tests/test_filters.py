@@ -326,7 +326,22 @@ def test_a_question_is_asked_once(question: str, earlier: str, repeated: bool) -
     ],
 )
 def test_keywords_need_not_ask(text: str, reason: Reason | None) -> None:
-    assert rejection(text, PASSAGE, keywords=True) == reason
+    assert rejection(text, PASSAGE, form="keywords") == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("My copied list changes together with the original", None),
+        ("A Mars year is shorter than one on Earth.", None),
+        ("slices", "too short"),
+        ("a slice takes a part of a list", "copied from the passage"),
+        ("Sure, here are two statements.", "not a question"),
+        ("The passage says that lists are copied.", "mentions the passage"),
+    ],
+)
+def test_a_statement_need_not_ask(text: str, reason: Reason | None) -> None:
+    assert rejection(text, PASSAGE, form="statement") == reason
 
 
 def test_rules_are_the_callers() -> None:

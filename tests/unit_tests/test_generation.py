@@ -435,3 +435,43 @@ def test_a_spent_budget_leaves_a_dataset_and_a_warning(llm: Writer, caplog: pyte
     assert len(generate_qa_pairs(DOCUMENTS, llm, max_calls=4)) == 8
     assert "5 of 9 chunks got no answer" in caplog.text
     assert "the budget of 4 calls is spent" in caplog.text
+
+
+def test_parts_are_laid_down_by_document_before_anything_is_asked(llm: Writer, tmp_path: Path) -> None:
+    books = [Document(f"fact {n % 10} on page {n}", metadata={"source": f"book {n // 3:02}"}) for n in range(60)]
+    first = generate_qa_pairs(books[:45], llm, path=tmp_path / "a.jsonl", test_size=0.2, validation_size=0.2)
+    sides = {first.document(first.relevant_docs[query][0]): part for query, part in first.parts.items()}
+    assert sorted(sides.values()).count("train") == 9
+    assert len({(first.document(first.relevant_docs[q][0]), part) for q, part in first.parts.items()}) == 15
+    assert [len(first.part(name)) for name in ("train", "validation", "test")] == [54, 18, 18]
+    grown = generate_qa_pairs(books, llm, path=tmp_path / "a.jsonl", test_size=0.2, validation_size=0.2, seed=1)
+    assert first.parts.items() <= grown.parts.items()
+    assert [len(grown.part(name)) for name in ("train", "validation", "test")] == [72, 24, 24]
+    assert generate_qa_pairs(books, llm, path=tmp_path / "a.jsonl").parts == grown.parts
+    assert QADataset.load(tmp_path / "a.jsonl").parts == grown.parts
+    grown.save(tmp_path / "a.json")
+    assert QADataset.load(tmp_path / "a.json").part("test") == grown.part("test")
+
+
+def test_what_nearly_repeats_another_document_is_on_its_side(llm: Writer) -> None:
+    pages = [f"fact {n} " + " ".join(f"word{n}x{place}" for place in range(60)) for n in range(10)]
+    books = [Document(page, id=f"book {n}") for n, page in enumerate(pages)]
+    again = [Document(page + " Second edition.", id=f"again {n}") for n, page in enumerate(pages)]
+    dataset = generate_qa_pairs(books + again, llm, test_size=0.3)
+    side = {passages[0]: dataset.parts[query] for query, passages in dataset.relevant_docs.items()}
+    assert all(side[f"book {n}"] == side[f"again {n}"] for n in range(10))
+    assert list(side.values()).count("test") == 6
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"test_size": 1.0}, "together are between 0 and 1"),
+        ({"test_size": -0.1, "validation_size": 0.2}, "shares of 0 or more"),
+        ({"test_size": 0.2, "validation_size": 0.2}, "cannot lay down 3 parts over 2 documents"),
+    ],
+)
+def test_parts_that_cannot_be_laid_down(llm: Writer, sizes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        generate_qa_pairs(DOCUMENTS[:6], llm, **sizes)
+    assert llm.prompts == []

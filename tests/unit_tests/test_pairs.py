@@ -175,3 +175,10 @@ def test_fewer_separate_documents_than_parts() -> None:
 def test_split_by_something_else() -> None:
     with pytest.raises(ValueError, match="got 'sentence'"):
         mixed().split(by="sentence")  # type: ignore[arg-type]
+
+
+def test_a_part_that_was_not_laid_down() -> None:
+    with pytest.raises(ValueError, match=r"no part 'test'; its parts are none: split it with"):
+        mixed().part("test")
+    with pytest.raises(ValueError, match="`parts` names questions that are not in `queries`"):
+        QADataset({"q": "why?"}, {"p": "so"}, {"q": ["p"]}, parts={"r": "test"})
