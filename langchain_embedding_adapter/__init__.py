@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         MemoryAdapter,
         TwoLayerAdapter,
     )
+    from langchain_embedding_adapter.calibration import ScoreCalibration
     from langchain_embedding_adapter.config import TrainingConfig
     from langchain_embedding_adapter.datasets_elsewhere import (
         pairs_from_beir,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         pairs_from_langsmith,
     )
     from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-    from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
+    from langchain_embedding_adapter.evaluation import evaluate_retrieval
     from langchain_embedding_adapter.filters import QuestionRules
     from langchain_embedding_adapter.generation import (
         GenerationConfig,
@@ -38,9 +39,18 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
     from langchain_embedding_adapter.pairs import QADataset
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
+    from langchain_embedding_adapter.report import RetrievalReport
     from langchain_embedding_adapter.result import TrainingResult
-    from langchain_embedding_adapter.stores import adapt_store
+    from langchain_embedding_adapter.stores import (
+        StoredPage,
+        StoredVectors,
+        StoreReader,
+        adapt_store,
+        read_store,
+        register_store,
+    )
     from langchain_embedding_adapter.styles import QuestionStyle
+    from langchain_embedding_adapter.through_store import StoreReport
     from langchain_embedding_adapter.trainer import AdapterTrainer
 
 _HOMES = {
@@ -55,7 +65,12 @@ _HOMES = {
     "QADataset": "pairs",
     "QuestionRules": "filters",
     "QuestionStyle": "styles",
-    "RetrievalReport": "evaluation",
+    "RetrievalReport": "report",
+    "ScoreCalibration": "calibration",
+    "StoreReader": "stores",
+    "StoreReport": "through_store",
+    "StoredPage": "stores",
+    "StoredVectors": "stores",
     "TrainingConfig": "config",
     "TrainingResult": "result",
     "TwoLayerAdapter": "adapters",
@@ -70,6 +85,8 @@ _HOMES = {
     "pairs_from_langsmith": "datasets_elsewhere",
     "pairs_from_logs": "logs",
     "plan_qa_pairs": "generation",
+    "read_store": "stores",
+    "register_store": "stores",
 }
 
 __all__ = [
@@ -85,6 +102,11 @@ __all__ = [
     "QuestionRules",
     "QuestionStyle",
     "RetrievalReport",
+    "ScoreCalibration",
+    "StoreReader",
+    "StoreReport",
+    "StoredPage",
+    "StoredVectors",
     "TrainingConfig",
     "TrainingResult",
     "TwoLayerAdapter",
@@ -100,6 +122,8 @@ __all__ = [
     "pairs_from_langsmith",
     "pairs_from_logs",
     "plan_qa_pairs",
+    "read_store",
+    "register_store",
 ]
 
 

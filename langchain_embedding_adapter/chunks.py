@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from langchain_core.documents import Document
 
@@ -26,9 +27,14 @@ def text_id(text: str) -> str:
 
 def document_of(chunk: Document) -> str | None:
     """The document a chunk was cut from: ``metadata["document_id"]`` or ``metadata["source"]``, if either is there."""
+    return document_of_metadata(chunk.metadata)
+
+
+def document_of_metadata(metadata: Mapping[str, Any]) -> str | None:
+    """The same of a chunk's metadata alone."""
     for key in ("document_id", "source"):
-        if chunk.metadata.get(key) is not None:
-            return str(chunk.metadata[key])
+        if metadata.get(key) is not None:
+            return str(metadata[key])
     return None
 
 

@@ -20,7 +20,6 @@ from torch.nn.functional import normalize
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
 from langchain_embedding_adapter.candidates import BASE, Candidate, QueryMap, is_identity, linear_part
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, Scores
 from langchain_embedding_adapter.fitting import (
     CLOSED_FORMS,
     LinearProblem,
@@ -33,6 +32,8 @@ from langchain_embedding_adapter.fitting import (
 )
 from langchain_embedding_adapter.folds import Fold
 from langchain_embedding_adapter.metrics import compute_metrics
+from langchain_embedding_adapter.ranking import DEFAULT_KS
+from langchain_embedding_adapter.report import RetrievalReport, Scores
 from langchain_embedding_adapter.vectors import PairVectors, unit
 
 RANKED_PASSAGES = 16_384
@@ -115,7 +116,7 @@ def cross_validate(
     fine = replace(config, tolerance=TOLERANCE)
     found: dict[str, list[tuple[Fold, dict[Candidate, Ranks]]]] = {kind: [] for kind in kinds}
     remaining = list(choices)
-    passages = as_tensor(unit(next(iter(kinds.values()))[0].examined.passages))  # every fold's
+    passages = as_tensor(next(iter(kinds.values()))[0].examined.targets)  # every fold's
 
     def examine(job: tuple[str, Fold]) -> tuple[str, Fold, dict[Candidate, Ranks]]:
         kind, fold = job

@@ -17,10 +17,10 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.tables import aligned, format_p_value, side_by_side, start_of
 from langchain_embedding_adapter.trainer import AdapterTrainer

@@ -16,6 +16,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import ADAPTERS, BaseAdapter
+from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.card import write_card
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.storage import load_folder, push_folder, save_folder
@@ -105,6 +106,12 @@ class AdaptedEmbeddings(Embeddings):
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """The base's own ``aembed_documents``: documents are never adapted."""
         return await self.embeddings.aembed_documents(texts)
+
+    @property
+    def calibration(self) -> ScoreCalibration | None:
+        """What maps adapted scores to the base's, if training has fitted it (``train(…, calibrate=True)``)."""
+        found = self.provenance.get("calibration")
+        return None if found is None else ScoreCalibration.from_dict(found)
 
     def adapt(self, queries: Floats) -> Floats:
         """Adapt query vectors of the base.

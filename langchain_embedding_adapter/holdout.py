@@ -10,8 +10,9 @@ import logging
 
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, compare, retrieval_scores
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.ranking import DEFAULT_KS, compare, retrieval_scores
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.vectors import PairVectors
 
 logger = logging.getLogger(__name__)

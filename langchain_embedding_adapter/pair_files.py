@@ -54,7 +54,8 @@ def write_fields(fields: Fields, path: str | Path, format: Format, split: str = 
         shared = {name: fields[name] for name in ("queries", "corpus", "relevant_docs")}
         write_json(path, {**shared, "mode": "text"})
     elif format == "json":
-        kept = {name: value for name, value in fields.items() if value}
+        required = ("queries", "corpus", "relevant_docs")
+        kept = {name: value for name, value in fields.items() if value or name in required}
         write_json(path, {"format": JSON_FORMAT, "version": JSON_VERSION, **kept})
     else:
         raise ValueError(f"unknown format {format!r}; expected 'json', 'llama_index' or 'beir'")

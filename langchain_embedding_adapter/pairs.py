@@ -23,7 +23,8 @@ class QADataset:
 
     Args:
         queries: Question id to its text.
-        corpus: Passage id to its text. It may hold passages that no question is about; retrieval ranks them too.
+        corpus: Passage id to its text. It may hold passages that no question is about; retrieval ranks them too. It may
+            be empty where a vector store holds the passages: ``relevant_docs`` then name the store's ids.
         relevant_docs: Question id to the ids of the passages that answer it, at least one.
         documents: Passage id to the document it was cut from. A passage without an entry is a document of its own.
         grades: Question id to passage id to how well the passage answers (above 0). What has no entry counts 1.
@@ -63,10 +64,10 @@ class QADataset:
 
     def __str__(self) -> str:
         asked = len(self.passages_asked_about())
-        return (
-            f"{len(self)} question{'s' * (len(self) != 1)} about {asked} of {len(self.corpus)} "
-            f"passage{'s' * (len(self.corpus) != 1)}"
-        )
+        known = "passages of a store"
+        if self.corpus:
+            known = f"of {len(self.corpus)} passage{'s' * (len(self.corpus) != 1)}"
+        return f"{len(self)} question{'s' * (len(self) != 1)} about {asked} {known}"
 
     def grade(self, query: str, passage: str) -> float:
         """How well a passage answers a question: its grade, 1 where none is given, 0 where it does not answer."""
@@ -210,7 +211,7 @@ class QADataset:
                 unit = self.document(passage) if by == "document" else passage
                 joined.join(f"unit {unit}", f"query {query}")
                 joined.join(f"passage {passage}", f"query {query}")
-        asked = sorted(self.passages_asked_about())
+        asked = sorted(self.passages_asked_about() & self.corpus.keys())
         for one, other in near_duplicates([self.corpus[passage] for passage in asked]):
             joined.join(f"passage {asked[one]}", f"passage {asked[other]}")
         groups: dict[str, list[str]] = {}
@@ -253,7 +254,7 @@ def _check(dataset: QADataset) -> None:
     if unknown:
         raise ValueError(f"`relevant_docs` names questions that are not in `queries`: {_some(unknown)}")
     strangers = dataset.passages_asked_about() - dataset.corpus.keys()
-    if strangers:
+    if strangers and dataset.corpus:
         raise ValueError(f"`relevant_docs` names passages that are not in `corpus`: {_some(strangers)}")
     graded = [
         f"{query} → {passage}"

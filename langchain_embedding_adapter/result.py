@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import DEFAULT_KS, RetrievalReport, evaluate_retrieval
+from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.teacher import TeacherCheck
 from langchain_embedding_adapter.vectors import VectorCache
@@ -67,9 +67,14 @@ class TrainingResult:
             return f"The adapter beats the base on {asked}: {figures} (p {p_value})."
         return f"No gain on {asked} ({figures}): the base is kept."
 
-    def evaluate(self, dataset: QADataset, *, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
-        """Base against adapted on questions that training has not seen; no text is embedded a second time."""
-        return evaluate_retrieval(self.embeddings, dataset, ks=ks, cache=self._cache)
+    def evaluate(self, dataset: QADataset, **options: Any) -> RetrievalReport:
+        """Base against adapted on questions that training has not seen; no text is embedded a second time.
+
+        Args:
+            dataset: The questions.
+            **options: As in :func:`evaluate_retrieval`: ``ks``, ``store``, ``search_kwargs``.
+        """
+        return evaluate_retrieval(self.embeddings, dataset, cache=self._cache, **options)
 
     def save(self, folder: str | Path) -> None:
         """Write the adapter, as ``embeddings.save_pretrained`` does, with report, selection and history as JSON."""

@@ -25,11 +25,12 @@ from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import load_documents, split_documents
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import RetrievalReport, evaluate_retrieval
+from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
 from langchain_embedding_adapter.metrics import top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.trainer import AdapterTrainer
 from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
 

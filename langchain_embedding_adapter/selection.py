@@ -29,7 +29,6 @@ from langchain_embedding_adapter.candidates import (
 )
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.crossvalidation import Examined, FitByDescent, cross_validate, moved
-from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.fitting import (
     CLOSED_FORMS,
     History,
@@ -41,6 +40,7 @@ from langchain_embedding_adapter.fitting import (
 )
 from langchain_embedding_adapter.folds import Fold, question_folds, topic_folds
 from langchain_embedding_adapter.metrics import label
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors
 
@@ -174,7 +174,7 @@ def select(
         nothing = np.array([], dtype=np.intp)
         kinds = {VALIDATION: [Fold(vectors, validation, (nothing,) * len(validation.query_ids))]}
     else:
-        kinds = _folds(vectors, config)
+        kinds = folds_of(vectors, config)
     choices = [
         *candidates(
             start,
@@ -286,7 +286,12 @@ def fit_chosen(
     return fit_memory(vectors, memory, config.seed, known=known), history
 
 
-def _folds(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]]:
+def folds_of(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]]:
+    """Folds for each future: what is left out is new passages, or new questions about the same ones.
+
+    Raises:
+        ValueError: If there are not two questions about two passages.
+    """
     if len(vectors.query_ids) > LARGEST:
         rows = np.random.default_rng(config.seed).choice(len(vectors.query_ids), LARGEST, replace=False)
         vectors = vectors.rows(np.sort(rows))

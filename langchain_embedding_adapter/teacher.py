@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.evaluation import RetrievalReport, nearest_passages, ranking_scores
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.ranking import nearest_passages, ranking_scores
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,8 @@ class Consultation:
         taught = [row[np.argsort(-own, kind="stable")] for row, own in zip(nearest, opinions, strict=True)]
         depth = min(config.cutoff, nearest.shape[1])
         ks = sorted({min(5, depth), depth})
-        scores = [ranking_scores(vectors, order, ks) for order in (nearest, np.stack(taught))]
-        report = RetrievalReport(vectors.query_ids, nearest.shape[1], *scores)
+        base, own = (ranking_scores(vectors, order, ks) for order in (nearest, np.stack(taught)))
+        report = RetrievalReport(vectors.query_ids, nearest.shape[1], base, own)
         metric = f"{config.metric.partition('@')[0]}@{depth}"
         row = report[metric]
         used = (row.gain or 0.0) >= 0

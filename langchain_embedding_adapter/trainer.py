@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable
+from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.adapters import (
@@ -25,6 +26,7 @@ from langchain_embedding_adapter.adapters import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
+from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.candidates import Family, Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
@@ -32,11 +34,13 @@ from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.result import TrainingResult
+from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
+from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
+from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset, remember_documents
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.training import Trained
+    from langchain_embedding_adapter.training import Task, Trained
 
 logger = logging.getLogger(__name__)
 
@@ -81,25 +85,40 @@ class AdapterTrainer:
         self._cache = cache if isinstance(cache, VectorCache) else VectorCache(cache)
 
     def generate_dataset(
-        self, documents: Iterable[Document], *, path: str | Path | None = None, **options: Any
+        self,
+        documents: Iterable[Document] | None = None,
+        *,
+        store: VectorStore | StoredVectors | None = None,
+        path: str | Path | None = None,
+        **options: Any,
     ) -> QADataset:
         """Let the LLM write questions about each document.
 
         Args:
             documents: The chunks of the collection.
+            store: In their place, a vector store that holds them: the dataset's passages have the store's ids, and no
+                document is embedded.
             path: A ``.jsonl`` file for the answers; where it exists only what is missing is asked for.
             **options: As in :func:`generate_qa_pairs`: ``config`` and everything of :class:`GenerationConfig`. For
                 ``found_within``, the trainer's embeddings look.
 
         Raises:
-            ValueError: If the trainer has no ``llm`` and no ``chain`` is given, and as :func:`generate_qa_pairs`.
+            ValueError: If the trainer has no ``llm`` and no ``chain`` is given, if neither or both of ``documents`` and
+                ``store`` are, and as :func:`generate_qa_pairs`.
         """
+        documents = self._documents(documents, store, options)
         return generate_qa_pairs(documents, **self._generation(path, options))
 
     async def agenerate_dataset(
-        self, documents: Iterable[Document], *, path: str | Path | None = None, **options: Any
+        self,
+        documents: Iterable[Document] | None = None,
+        *,
+        store: VectorStore | StoredVectors | None = None,
+        path: str | Path | None = None,
+        **options: Any,
     ) -> QADataset:
         """The asynchronous :meth:`generate_dataset`."""
+        documents = self._documents(documents, store, options)
         return await agenerate_qa_pairs(documents, **self._generation(path, options))
 
     def train(
@@ -113,6 +132,8 @@ class AdapterTrainer:
         weights: Mapping[str, float] | None = None,
         config: TrainingConfig | None = None,
         checkpoint: str | Path | None = None,
+        store: VectorStore | StoredVectors | None = None,
+        calibrate: bool = False,
     ) -> TrainingResult:
         """Train an adapter, and keep it only if it beats the base on questions it has not seen.
 
@@ -141,14 +162,22 @@ class AdapterTrainer:
             weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
             checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.
+            store: A vector store that holds the passages, embedded by the base: its vectors are read back
+                (:func:`read_store`), and no document is embedded. The dataset's passages are the store's by id or,
+                where the dataset has their texts, by text; its ``corpus`` may be empty. Of millions, give what was read
+                back to a file, or a sample with the passages that the questions are about.
+            calibrate: Whether to fit a map from adapted scores to the base's, so that thresholds keep their meaning:
+                :func:`adapt_store` applies it to relevance scores.
 
         Raises:
-            ValueError: If there are too few questions to hold some out, or the adapter does not fit the vectors.
+            ValueError: If there are too few questions to hold some out, the adapter does not fit the vectors, or the
+                store holds none of the passages.
             TypeError: If the teacher cannot score.
             ImportError: If torch or scipy is not installed (the extra ``train``).
         """
         require_extra("torch", "train")
         require_extra("scipy", "train")
+        from langchain_embedding_adapter.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
 
         config = config or self.config
@@ -161,7 +190,13 @@ class AdapterTrainer:
             raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
         if "test" in dataset.parts.values():
             logger.warning("the dataset holds its test questions; train on dataset.part('train')")
-        vectors = self._embed(dataset)
+        stored = None if store is None else as_stored(store)
+        dataset, vectors = self._embed(dataset, stored)
+        if stored is not None and stored.metric == "l2" and not stored.normalised:
+            logger.warning(
+                "the store compares by Euclidean distance vectors that are not of one length; training counts their "
+                "directions only: look at evaluate_retrieval(…, store=store) before you use the adapter"
+            )
         start = self._start(adapter, vectors)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)
         if chosen and checkpoint is not None:
@@ -169,7 +204,9 @@ class AdapterTrainer:
         if dataset.pseudo_styles and (type(start) is not LinearAdapter or adapter in (MemoryAdapter.kind, "auto")):
             raise ValueError(f"pseudo-questions train a linear map, with adapter=None or 'linear'; got {adapter!r}")
         check = None
-        deciding = None if validation is None else self._embed(validation)
+        deciding = None
+        if validation is not None:
+            validation, deciding = self._embed(validation, stored)
         if teacher is not None:
             vectors, check = self._consult(teacher, (dataset, vectors), (validation, deciding), config)
         task = Task(dataset, vectors, start, config, deciding, weights, self.show_progress)
@@ -182,7 +219,8 @@ class AdapterTrainer:
             trained = by_cross_validation(task, family=family, expect=expect, further=further)
         else:
             trained = in_epochs(task, checkpoint=checkpoint)
-        return self._result(dataset, trained, expect, check, config)
+        calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
+        return self._result(task, trained, expect, check, calibration)
 
     def _consult(
         self,
@@ -203,16 +241,17 @@ class AdapterTrainer:
 
     def _result(
         self,
-        dataset: QADataset,
+        task: Task,
         trained: Trained,
         expect: Future,
         check: TeacherCheck | None,
-        config: TrainingConfig,
+        calibration: ScoreCalibration | None,
     ) -> TrainingResult:
+        dataset, config = task.dataset, task.config
         selection, report = trained.selection, trained.report
         training: dict[str, Any] = {
             "questions": len(dataset),
-            "passages": len(dataset.corpus),
+            "passages": len(task.vectors.passage_ids),
             "passages_asked_about": len(dataset.passages_asked_about()),
             "improved": trained.improved,
         }
@@ -225,7 +264,12 @@ class AdapterTrainer:
         if check is not None:
             training["teacher"] = check.reason
         training["settings"] = asdict(config)
-        provenance = {"report": None if report.adapted_scores is None else report.to_dict, "training": training}
+        provenance: dict[str, Any] = {
+            "report": None if report.adapted_scores is None else report.to_dict,
+            "training": training,
+        }
+        if calibration is not None:
+            provenance["calibration"] = calibration.to_dict()
         return TrainingResult(
             embeddings=AdaptedEmbeddings(self.embeddings, trained.adapter, provenance=provenance),
             report=report,
@@ -237,6 +281,23 @@ class AdapterTrainer:
             _cache=self._cache,
         )
 
+    def _documents(
+        self, documents: Iterable[Document] | None, store: VectorStore | StoredVectors | None, options: dict[str, Any]
+    ) -> Iterable[Document]:
+        """What to ask about. A store's vectors are remembered for the search that ``found_within`` asks for."""
+        if store is None:
+            if documents is None:
+                raise ValueError("expected documents, or the store that holds them: store=…")
+            return documents
+        if documents is not None:
+            raise ValueError("expected either documents or store=…, got both")
+        stored = as_stored(store)
+        if not stored.texts:
+            raise ValueError("the store was read without texts, and questions are written about them")
+        if options.get("found_within") is not None and "embeddings" not in options:
+            remember_documents(self._cache, self.embeddings, stored.texts, stored.vectors)
+        return stored.documents
+
     def _generation(self, path: str | Path | None, options: dict[str, Any]) -> dict[str, Any]:
         llm = None if options.get("chain") is not None else self.llm
         if llm is None and options.get("chain") is None:
@@ -245,8 +306,13 @@ class AdapterTrainer:
             options = {"embeddings": self.embeddings, "cache": self._cache, **options}
         return {"llm": llm, "path": path, "show_progress": self.show_progress, **options}
 
-    def _embed(self, dataset: QADataset) -> PairVectors:
-        return embed_dataset(self.embeddings, dataset, cache=self._cache, show_progress=self.show_progress)
+    def _embed(self, dataset: QADataset, stored: StoredVectors | None) -> tuple[QADataset, PairVectors]:
+        """The dataset, by the store's ids if there is a store, and its vectors."""
+        options: dict[str, Any] = {"cache": self._cache, "show_progress": self.show_progress}
+        if stored is None:
+            return dataset, embed_dataset(self.embeddings, dataset, **options)
+        dataset = align(dataset, stored)
+        return dataset, embed_questions(self.embeddings, dataset, stored, **options)
 
     def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors) -> BaseAdapter:
         """The adapter to start from, checked against the vectors it will see."""

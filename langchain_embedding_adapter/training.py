@@ -16,10 +16,10 @@ from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter
 from langchain_embedding_adapter.candidates import Candidate, Family, Future, QueryMap
 from langchain_embedding_adapter.caution import select_cautiously
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.evaluation import RetrievalReport
 from langchain_embedding_adapter.fitting import History, QuestionWeights, fit_by_descent
 from langchain_embedding_adapter.holdout import examine, figure, hold_out, improves
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.selection import (
     DESCENDING,
     NEW,

@@ -13,8 +13,9 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.stores import Metric
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class PairVectors:
         grades: For each question how well each of them does, above 0.
         listed: For each question the rows of the passages that a teacher has scored; empty where there is no teacher.
         opinions: For each question the teacher's scores of these.
+        metric: How questions and passages are compared: by cosine, inner product or Euclidean distance.
     """
 
     query_ids: tuple[str, ...]
@@ -55,26 +58,55 @@ class PairVectors:
     grades: tuple[NDArray[np.float64], ...]
     listed: tuple[NDArray[np.intp], ...] = ()
     opinions: tuple[NDArray[np.float64], ...] = ()
+    metric: Metric = "cosine"
 
     @classmethod
-    def from_arrays(cls, dataset: QADataset, queries: Floats, passages: Floats) -> PairVectors:
-        """Join a dataset with vectors that are at hand, rows in the order of its questions and passages.
+    def from_arrays(
+        cls,
+        dataset: QADataset,
+        queries: Floats,
+        passages: Floats,
+        *,
+        passage_ids: Sequence[str] | None = None,
+        metric: Metric = "cosine",
+    ) -> PairVectors:
+        """Join a dataset with vectors that are at hand.
+
+        Args:
+            dataset: The questions, and the passages if ``passage_ids`` are not given.
+            queries: ``(questions, query dimensions)``, in the order of the dataset's questions.
+            passages: ``(passages, passage dimensions)``, in the order of its passages, or of ``passage_ids``.
+            passage_ids: Whose vectors these are, in place of the dataset's passages.
+            metric: How they are compared.
 
         Raises:
             ValueError: If the rows are not as many as the questions or passages, or a value is not finite.
         """
-        for name, vectors, texts in (("questions", queries, dataset.queries), ("passages", passages, dataset.corpus)):
+        ids = tuple(dataset.corpus if passage_ids is None else passage_ids)
+        for name, vectors, texts in (("questions", queries, dataset.queries), ("passages", passages, ids)):
             if vectors.ndim != 2 or len(vectors) != len(texts):
                 raise ValueError(f"expected one vector for each of {len(texts)} {name}, got an array {vectors.shape}")
             if not np.isfinite(vectors).all():
                 raise ValueError(f"the vectors of the {name} hold values that are not finite")
-        rows = {passage: row for row, passage in enumerate(dataset.corpus)}
+        rows = {passage: row for row, passage in enumerate(ids)}
         relevant, grades = [], []
         for query in dataset.queries:
             found = list(dict.fromkeys(dataset.relevant_docs[query]))
             relevant.append(np.array([rows[passage] for passage in found], dtype=np.intp))
             grades.append(np.array([dataset.grade(query, passage) for passage in found], dtype=np.float64))
-        return cls(tuple(dataset.queries), tuple(dataset.corpus), queries, passages, tuple(relevant), tuple(grades))
+        return cls(tuple(dataset.queries), ids, queries, passages, tuple(relevant), tuple(grades), metric=metric)
+
+    @property
+    def targets(self) -> Floats:
+        """``(passages, passage dimensions)``, what a question of length one is multiplied with to score the passages.
+
+        Their directions, and where the inner product compares them their lengths too, 1 on average. Vectors that
+        Euclidean distance compares count by their directions, which rank alike where all have the same length.
+        """
+        if self.metric != "dot":
+            return unit(self.passages)
+        lengths = np.linalg.norm(self.passages, axis=1)
+        return (self.passages / (lengths.mean() or 1.0)).astype(np.float32, copy=False)
 
     @property
     def pair_rows(self) -> NDArray[np.intp]:
@@ -107,11 +139,10 @@ class PairVectors:
         if kept is not None:
             relevant = [found[mask] for found, mask in zip(relevant, kept, strict=True)]
             grades = [found[mask] for found, mask in zip(grades, kept, strict=True)]
-        return PairVectors(
+        return replace(
+            self,
             query_ids=tuple(self.query_ids[row] for row in rows),
-            passage_ids=self.passage_ids,
             queries=self.queries[rows],
-            passages=self.passages,
             relevant=tuple(relevant),
             grades=tuple(grades),
             listed=tuple(self.listed[row] for row in rows if self.listed),
@@ -128,13 +159,11 @@ class PairVectors:
         """
         rows = np.unique(np.concatenate(self.relevant)) if self.relevant else np.array([], dtype=np.intp)
         kept = [np.isin(found, rows) for found in self.listed]
-        return PairVectors(
-            query_ids=self.query_ids,
+        return replace(
+            self,
             passage_ids=tuple(self.passage_ids[row] for row in rows),
-            queries=self.queries,
             passages=self.passages[rows],
             relevant=_like(self.relevant, np.searchsorted(rows, np.concatenate([*self.relevant, rows[:0]]))),
-            grades=self.grades,
             listed=tuple(np.searchsorted(rows, found[mask]) for found, mask in zip(self.listed, kept, strict=True)),
             opinions=tuple(scores[mask] for scores, mask in zip(self.opinions, kept, strict=True)),
         )
@@ -203,30 +232,50 @@ def embed_dataset(
         show_progress: Progress bars; by default where standard error is a terminal.
 
     Raises:
-        ValueError: If the model returns a wrong number of vectors, vectors of different lengths or values that are
-            not finite.
+        ValueError: If the dataset has no texts of its passages, or the model returns a wrong number of vectors, vectors
+            of different lengths or values that are not finite.
     """
+    if not dataset.corpus:
+        raise ValueError("the dataset holds no texts of its passages; name the vector store that does: store=…")
     cache = cache or VectorCache()
-    name = model_name(embeddings)
-    queries = _embed(
-        list(dataset.queries.values()),
-        "query",
-        lambda texts: embed_each_query(embeddings, texts),
-        QUERY_CONCURRENCY * 4,
-        name,
-        cache,
-        show_progress,
-    )
+    queries = embed_queries(embeddings, list(dataset.queries.values()), cache=cache, show_progress=show_progress)
     passages = _embed(
         list(dataset.corpus.values()),
         "document",
         embeddings.embed_documents,
         DOCUMENT_BATCH,
-        name,
+        model_name(embeddings),
         cache,
         show_progress,
     )
     return PairVectors.from_arrays(dataset, queries, passages)
+
+
+def embed_queries(
+    embeddings: Embeddings,
+    texts: Sequence[str],
+    *,
+    cache: VectorCache | None = None,
+    show_progress: bool | None = None,
+) -> Floats:
+    """``embed_query`` of every text, each distinct one once: ``(texts, dimensions)``; see :func:`embed_dataset`."""
+    return _embed(
+        list(texts),
+        "query",
+        lambda part: embed_each_query(embeddings, part),
+        QUERY_CONCURRENCY * 4,
+        model_name(embeddings),
+        cache or VectorCache(),
+        show_progress,
+    )
+
+
+def remember_documents(
+    cache: VectorCache, embeddings: Embeddings, texts: Sequence[str], vectors: NDArray[np.floating[Any]]
+) -> None:
+    """Keep vectors of documents that are known already, as if ``embeddings`` had just been asked for them."""
+    name = model_name(embeddings)
+    cache.store({_key(name, "document", text): vector for text, vector in zip(texts, vectors, strict=True)})
 
 
 def unit(vectors: Floats) -> Floats:
@@ -254,7 +303,7 @@ def _embed(
     show_progress: bool | None,
 ) -> Floats:
     """Vectors of ``texts``, ``(texts, dimensions)``, from the cache where it has them."""
-    keys = [hashlib.sha256("\0".join((model, role, text)).encode("utf-8", "surrogatepass")).digest() for text in texts]
+    keys = [_key(model, role, text) for text in texts]
     known = cache.lookup(set(keys))
     missing = [(key, text) for key, text in dict(zip(keys, texts, strict=True)).items() if key not in known]
     with progress_bar(len(missing), f"embed {role}s", "text", show_progress) as bar:
@@ -272,6 +321,10 @@ def _embed(
     if len(lengths) > 1:
         raise ValueError(f"{model} gave vectors of different lengths: {sorted(lengths)}; is the cache another model's?")
     return np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), dtype=np.float32)
+
+
+def _key(model: str, role: str, text: str) -> bytes:
+    return hashlib.sha256("\0".join((model, role, text)).encode("utf-8", "surrogatepass")).digest()
 
 
 def _checked(vectors: list[list[float]], expected: int, model: str) -> list[list[float]]:

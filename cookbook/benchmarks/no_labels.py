@@ -38,10 +38,10 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     generate_pseudo_questions,
 )
-from langchain_embedding_adapter.evaluation import compare
 from langchain_embedding_adapter.fitting import fit_linear
 from langchain_embedding_adapter.language_reference import load_language_reference
 from langchain_embedding_adapter.models import load_embeddings
+from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset, unit
 

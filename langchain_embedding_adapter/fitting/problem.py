@@ -19,6 +19,7 @@ from langchain_embedding_adapter.losses import (
     margin_mse,
     multi_positive_softmax,
 )
+from langchain_embedding_adapter.stores import Metric
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 QuestionWeights = Mapping[str, float]
@@ -68,11 +69,11 @@ class Problem:
         """The problem of these questions; the settings say which passages are negatives."""
         if config.negatives == "asked":
             vectors = vectors.asked_about()
-        queries, passages = (as_tensor(unit(part)).to(device) for part in (vectors.queries, vectors.passages))
+        queries, passages = (as_tensor(part).to(device) for part in (unit(vectors.queries), vectors.targets))
         rows = torch.from_numpy(vectors.pair_rows).to(device)
         columns = torch.from_numpy(np.concatenate(vectors.relevant).astype(np.int64)).to(device)
         listed = [len(found) for found in vectors.listed] if config.teacher_share else []
-        masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config)
+        masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config, vectors.metric)
         return cls(
             queries=queries,
             passages=passages,
@@ -177,17 +178,18 @@ def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> ND
 
 
 def _no_negatives(
-    queries: Tensor, passages: Tensor, rows: Tensor, columns: Tensor, config: TrainingConfig
+    queries: Tensor, passages: Tensor, rows: Tensor, columns: Tensor, config: TrainingConfig, metric: Metric
 ) -> tuple[Tensor, Tensor]:
     """Question and passage of every entry to leave out of the negatives, without the positives themselves."""
     found: list[Tensor] = []
     size = max(1, config.block_entries // len(passages))
     if config.duplicates_above is not None:
         asked, place = columns.unique(return_inverse=True)
+        directions = passages if metric != "dot" else torch.nn.functional.normalize(passages)
         by_passage = torch.argsort(place, stable=True)
         starts = torch.searchsorted(place[by_passage], torch.arange(len(asked) + 1, device=place.device))
         for block in torch.arange(len(asked), device=place.device).split(size):
-            alike = passages[asked[block]] @ passages.T >= config.duplicates_above
+            alike = directions[asked[block]] @ directions.T >= config.duplicates_above
             alike[torch.arange(len(block), device=place.device), asked[block]] = False
             for passage, twin in zip(*(part.tolist() for part in alike.nonzero(as_tuple=True)), strict=True):
                 first = int(block[0]) + passage

@@ -142,3 +142,12 @@ def test_the_command_shown_names_no_path_of_this_machine(monkeypatch: pytest.Mon
 
 def test_collections_are_datasets(data: Path) -> None:
     assert len(QADataset.load(data / "scifact.json")) == 120
+
+
+@pytest.mark.slow
+def test_the_table_of_stores(data: Path) -> None:
+    rows = run("stores.py", "--data", str(data), "--stores", "InMemoryVectorStore", "FAISS, flat", "Chroma")
+    assert [row["documents_embedded"] for row in rows] == [0, 0, 0]
+    assert all(row["adapted_hit_rate@10"] == row["exact_adapted_hit_rate@10"] for row in rows)
+    assert all(row["adapted_hit_rate@10"] >= row["base_hit_rate@10"] for row in rows)
+    assert {row["vectors"] for row in rows} == {120}

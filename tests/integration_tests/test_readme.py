@@ -91,7 +91,7 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     store.save_local("index")
     namespace: dict[str, Any] = {"documents": CHUNKS, "store": store}
     blocks = snippets("python")
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 our own README
     printed = capsys.readouterr().out

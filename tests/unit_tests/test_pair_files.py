@@ -182,7 +182,11 @@ def test_saving_never_overwrites_the_answers_of_a_generation(tmp_path: Path) -> 
             '{"queries": {"q": "?"}, "corpus": {"p": "x"}, "relevant_docs": {"q": [["p"]]}}',
             "pairs.json: ",
         ),
-        ("pairs.json", '{"queries": {"q": "?"}, "corpus": {}, "relevant_docs": {"q": ["p"]}}', "pairs.json: .*'p'"),
+        (
+            "pairs.json",
+            '{"queries": {"q": "?"}, "corpus": {"r": "so"}, "relevant_docs": {"q": ["p"]}}',
+            "pairs.json: .*'p'",
+        ),
         ("pairs.jsonl", '{"key": 1}\n', "pairs.jsonl is not a file of generated answers: a line has no 'chunk'"),
         ("pairs.jsonl", '{"_id": "p1", "text": "x"}\n', "pass the folder that holds them"),
         ("pairs.jsonl", json.dumps(answer("a", "One?")) + '\n{"key": "b', "pairs.jsonl, line 2, is not valid JSON"),

@@ -1,0 +1,72 @@
+"""A calibration of the scores from what training has: questions that the adapter has not learned from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_embedding_adapter.calibration import ScoreCalibration
+from langchain_embedding_adapter.candidates import Future
+from langchain_embedding_adapter.ranking import nearest_passages
+from langchain_embedding_adapter.selection import DESCENDING, fit_chosen, folds_of
+from langchain_embedding_adapter.training import Task, Trained
+from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+
+logger = logging.getLogger(__name__)
+
+HITS = 20
+"""So many hits of each question are looked at."""
+
+Hits = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Scores, and whether each is of a right passage."""
+
+
+def calibrate(task: Task, trained: Trained, expect: Future) -> ScoreCalibration | None:
+    """Fit a calibration to hits of the validation questions, or of those that the folds leave out.
+
+    Returns:
+        ``None``, with a warning, where there is no such question, or where all of their hits are right or none is.
+    """
+    examined = list(_examined(task, trained, expect))
+    if not examined:
+        logger.warning("the scores are not calibrated: no question was held out; name some with validation=…")
+        return None
+    base = [_hits(vectors, vectors.queries) for vectors, _ in examined]
+    adapted = [_hits(vectors, queries) for vectors, queries in examined]
+    try:
+        return ScoreCalibration.fit(_joined(base), _joined(adapted))
+    except ValueError as error:
+        logger.warning("the scores are not calibrated: %s", error)
+        return None
+
+
+def _joined(parts: Sequence[Hits]) -> Hits:
+    scores, right = zip(*parts, strict=True)
+    return np.concatenate(scores), np.concatenate(right)
+
+
+def _hits(vectors: PairVectors, queries: Floats) -> Hits:
+    """The scores of the best hits of these query vectors, as cosines, and which of the hits are right."""
+    nearest = nearest_passages(vectors, queries, min(HITS, len(vectors.passages)))
+    found = unit(vectors.passages)[nearest]
+    scores = np.einsum("qd,qkd->qk", unit(queries), found).astype(np.float64)
+    right = [np.isin(rows, relevant) for rows, relevant in zip(nearest, vectors.relevant, strict=True)]
+    return scores.ravel(), np.concatenate(right)
+
+
+def _examined(task: Task, trained: Trained, expect: Future) -> Iterator[tuple[PairVectors, Floats]]:
+    """Questions and their adapted vectors, by an adapter that was fitted without them."""
+    if task.validation is not None:
+        yield task.validation, trained.adapter.adapt(task.validation.queries)
+        return
+    if trained.selection is None or trained.selection.chosen.map.method in DESCENDING or task.dataset.pseudo_styles:
+        return
+    for kind, folds in folds_of(task.vectors, task.config).items():
+        for fold in folds if expect in (kind, "both") else ():
+            adapter, _ = fit_chosen(
+                fold.fitted, trained.selection.chosen, task.start, task.config, question_weights=task.weights
+            )
+            yield fold.examined, adapter.adapt(fold.examined.queries)
