@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.ranking import nearest_passages
-from langchain_embedding_adapter.selection import DESCENDING, fit_chosen, folds_of
 from langchain_embedding_adapter.training import Task, Trained
+from langchain_embedding_adapter.unseen import unseen
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def calibrate(task: Task, trained: Trained, expect: Future) -> ScoreCalibration 
     Returns:
         ``None``, with a warning, where there is no such question, or where all of their hits are right or none is.
     """
-    examined = list(_examined(task, trained, expect))
+    examined = list(unseen(task, trained, expect))
     if not examined:
         logger.warning("the scores are not calibrated: no question was held out; name some with validation=…")
         return None
@@ -55,18 +55,3 @@ def _hits(vectors: PairVectors, queries: Floats) -> Hits:
     scores = np.einsum("qd,qkd->qk", unit(queries), found).astype(np.float64)
     right = [np.isin(rows, relevant) for rows, relevant in zip(nearest, vectors.relevant, strict=True)]
     return scores.ravel(), np.concatenate(right)
-
-
-def _examined(task: Task, trained: Trained, expect: Future) -> Iterator[tuple[PairVectors, Floats]]:
-    """Questions and their adapted vectors, by an adapter that was fitted without them."""
-    if task.validation is not None:
-        yield task.validation, trained.adapter.adapt(task.validation.queries)
-        return
-    if trained.selection is None or trained.selection.chosen.map.method in DESCENDING or task.dataset.pseudo_styles:
-        return
-    for kind, folds in folds_of(task.vectors, task.config).items():
-        for fold in folds if expect in (kind, "both") else ():
-            adapter, _ = fit_chosen(
-                fold.fitted, trained.selection.chosen, task.start, task.config, question_weights=task.weights
-            )
-            yield fold.examined, adapter.adapt(fold.examined.queries)

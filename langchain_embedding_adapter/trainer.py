@@ -179,6 +179,7 @@ class AdapterTrainer:
         require_extra("scipy", "train")
         from langchain_embedding_adapter.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
+        from langchain_embedding_adapter.unseen import examined_by_distance
 
         config = config or self.config
         if not len(dataset) or (validation is not None and not len(validation)):
@@ -192,11 +193,6 @@ class AdapterTrainer:
             logger.warning("the dataset holds its test questions; train on dataset.part('train')")
         stored = None if store is None else as_stored(store)
         dataset, vectors = self._embed(dataset, stored)
-        if stored is not None and stored.metric == "l2" and not stored.normalised:
-            logger.warning(
-                "the store compares by Euclidean distance vectors that are not of one length; training counts their "
-                "directions only: look at evaluate_retrieval(…, store=store) before you use the adapter"
-            )
         start = self._start(adapter, vectors)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)
         if chosen and checkpoint is not None:
@@ -219,6 +215,8 @@ class AdapterTrainer:
             trained = by_cross_validation(task, family=family, expect=expect, further=further)
         else:
             trained = in_epochs(task, checkpoint=checkpoint)
+        if stored is not None and stored.metric == "l2" and not stored.normalised:
+            trained = examined_by_distance(task, trained, expect)
         calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
         return self._result(task, trained, expect, check, calibration)
 

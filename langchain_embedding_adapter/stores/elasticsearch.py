@@ -70,7 +70,8 @@ class ElasticsearchReader(StoreReader):
         """
         inner = self.store._store
         text, field = inner.text_field, inner.vector_field
-        view, last = inner.client.open_point_in_time(index=inner.index, keep_alive=KEEP)["id"], {}
+        last: dict[str, Any] = {}
+        view = inner.client.open_point_in_time(index=inner.index, keep_alive=KEEP)["id"]
         try:
             while True:
                 found = inner.client.search(

@@ -100,13 +100,18 @@ def _drawn(pages: Iterable[StoredPage], sample: int, keep: set[str], seed: int) 
     """A page of ``sample`` rows drawn at random and those to keep: each row draws a number, and the least ones stay."""
     draw = np.random.default_rng(seed)
     pool: list[tuple[float, str, str, dict[str, Any], Floats]] = []
-    kept = 0
+    kept, limit = 0, 1.0
     for page in pages:
-        for key, text, metadata, vector in zip(page.ids, page.texts, page.metadatas, page.vectors, strict=True):
-            wanted = str(key) in keep
-            kept += wanted
-            pool.append((-1.0 if wanted else draw.random(), key, text, metadata, vector.copy()))
-        pool = heapq.nsmallest(max(sample, kept), pool, key=lambda row: row[0])
+        numbers = draw.random(len(page.ids))
+        numbers[[str(key) in keep for key in page.ids]] = -1.0
+        kept += int((numbers < 0).sum())
+        for row in np.flatnonzero(numbers <= limit).tolist():
+            vector = page.vectors[row].copy()
+            pool.append((float(numbers[row]), page.ids[row], page.texts[row], page.metadatas[row], vector))
+        if len(pool) > 2 * max(sample, kept):
+            pool = heapq.nsmallest(max(sample, kept), pool, key=lambda entry: entry[0])
+            limit = max(pool[-1][0], 0.0)
+    pool = heapq.nsmallest(max(sample, kept), pool, key=lambda entry: entry[0])
     for start in range(0, len(pool), PAGE):
         _, ids, texts, metadatas, vectors = zip(*pool[start : start + PAGE], strict=True)
         yield StoredPage(ids, texts, metadatas, np.stack(vectors))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from langchain_core.vectorstores import VectorStore
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, adapt_store, read_store
 from langchain_embedding_adapter.stores import reader_of
 from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings, world
-from tests.stores import LOCAL, POSTGRES, postgres
+from tests.stores import LOCAL, POSTGRES, as_uuid, fill, postgres
 
 QUESTION, ANSWER = "q 24 2", "p 24 2"
 
@@ -189,3 +190,56 @@ async def test_a_pgvector_in_async_mode_is_queried_adapted(server: str, base, da
     assert (await store.asimilarity_search(QUESTION, k=1))[0].page_content != ANSWER
     with pytest.raises(TypeError, match="open it without async_mode"):
         read_store(store)
+
+
+def test_hybrid_search_in_qdrant_adapts_the_dense_query_only(base, dataset, tmp_path: Path) -> None:
+    from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
+    from qdrant_client import QdrantClient
+    from qdrant_client.models import Distance, SparseVectorParams, VectorParams
+
+    class Words(SparseEmbeddings):
+        asked: ClassVar[list[str]] = []
+
+        def embed_query(self, text: str) -> SparseVector:
+            self.asked.append(text)
+            return self.embed_documents([text])[0]
+
+        def embed_documents(self, texts: list[str]) -> list[SparseVector]:
+            return [SparseVector(indices=[int(text.split()[2])], values=[1.0]) for text in texts]
+
+    client = QdrantClient(path=str(tmp_path / "qdrant"))
+    client.create_collection(
+        "angles",
+        {"dense": VectorParams(size=DIMENSIONS, distance=Distance.COSINE)},
+        sparse_vectors_config={"words": SparseVectorParams()},
+    )
+    store = QdrantVectorStore(
+        client,
+        "angles",
+        base,
+        retrieval_mode=RetrievalMode.HYBRID,
+        vector_name="dense",
+        sparse_embedding=Words(),
+        sparse_vector_name="words",
+        validate_embeddings=False,
+        validate_collection_config=False,
+    )
+    fill(store, dataset, as_uuid)
+    twin = adapt_store(store, turned_back(base))
+    assert twin.similarity_search(QUESTION, k=1)[0].page_content == ANSWER
+    assert store.similarity_search(QUESTION, k=1)[0].page_content != ANSWER
+    assert Words.asked == [QUESTION] * 2
+    assert read_store(store, page_size=25).vectors.shape == (len(dataset.corpus), DIMENSIONS)
+
+
+def test_hybrid_search_in_postgres_adapts_the_dense_query_only(server: str, base, dataset, tmp_path: Path) -> None:
+    from langchain_postgres.v2.hybrid_search_config import HybridSearchConfig, reciprocal_rank_fusion
+
+    def hybrid() -> HybridSearchConfig:  # the store writes the first question into it: one a search
+        return HybridSearchConfig(tsv_lang="pg_catalog.simple", fusion_function=reciprocal_rank_fusion)
+
+    store = POSTGRES["PGVectorStore, cosine"][0](server, base, dataset, tmp_path)
+    twin = adapt_store(store, turned_back(base))
+    found = twin.similarity_search("q 24 2", k=1, hybrid_search_config=hybrid())
+    assert found[0].page_content == ANSWER
+    assert store.similarity_search("q 24 2", k=1, hybrid_search_config=hybrid())[0].page_content != ANSWER

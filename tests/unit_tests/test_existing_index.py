@@ -25,13 +25,14 @@ from langchain_embedding_adapter import (
     evaluate_retrieval,
     read_store,
     register_store,
+    unseen,
 )
 from langchain_embedding_adapter.calibration import ScoreCalibration, ScoreShift
 from langchain_embedding_adapter.ranking import nearest_passages
 from langchain_embedding_adapter.stored_pairs import align
 from langchain_embedding_adapter.through_store import StoreReport
 from langchain_embedding_adapter.vectors import PairVectors
-from tests.small_world import AngleEmbeddings, AngleWriter
+from tests.small_world import DIMENSIONS, AngleEmbeddings, AngleWriter
 from tests.stores import faiss, fill, in_memory
 
 CONFIG = TrainingConfig(ridge=1e-3)
@@ -235,17 +236,31 @@ def test_the_metric_of_the_store_is_the_metric_of_the_ranking(metric: str, dot: 
     np.testing.assert_array_equal(nearest, expected)
 
 
-def test_lengths_count_in_training_where_the_inner_product_compares(dataset, trainer, tmp_path: Path, caplog) -> None:
+def test_lengths_count_in_training_where_the_inner_product_compares(dataset, trainer, tmp_path: Path) -> None:
     by_product = faiss(Lengths(), dataset, tmp_path, dot=True)
     result = trainer.train(by_id(dataset), store=by_product)
     with_lengths = result.evaluate(by_id(dataset), store=by_product)
     directions = AdapterTrainer(AngleEmbeddings(), config=CONFIG).train(dataset).embeddings
     without = evaluate_retrieval(directions, by_id(dataset), store=by_product)
     assert with_lengths["ndcg@10"].adapted >= without["ndcg@10"].adapted
-    (tmp_path / "l2").mkdir()
-    with caplog.at_level(logging.WARNING):
-        trainer.train(by_id(dataset), store=faiss(Lengths(), dataset, tmp_path / "l2"))
-    assert "compares by Euclidean distance vectors that are not of one length" in caplog.text
+
+
+def test_by_distance_the_winner_has_to_win_once_more(dataset, trainer, tmp_path: Path, monkeypatch) -> None:
+    store = faiss(Lengths(), dataset, tmp_path)
+    result = trainer.train(by_id(dataset), store=store)
+    assert result.improved
+    assert "by Euclidean distance on 240 questions that the fit had not seen" in result.verdict  # two futures
+    assert result.evaluate(by_id(dataset), store=store)["ndcg@10"].gain > 0
+
+    def harmful(task, trained, expect):
+        yield task.vectors, -task.vectors.queries
+
+    monkeypatch.setattr(unseen, "unseen", harmful)
+    kept = trainer.train(by_id(dataset), store=store, calibrate=True)
+    assert not kept.improved
+    assert kept.verdict.startswith("The base is kept: the winner by direction (procrustes) does -")
+    np.testing.assert_array_equal(kept.adapter.weight, np.eye(DIMENSIONS))
+    assert kept.embeddings.calibration is None
 
 
 def test_a_calibration_maps_scores_to_those_that_are_right_as_often() -> None:

@@ -107,6 +107,7 @@ FLOORS = {
     "selection": 4.7,
     "caution": 4.8,
     "training": 4.9,
+    "unseen": 4.92,
     "thresholds": 4.95,
     "result": 4.9,
     "trainer": 5,
