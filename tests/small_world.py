@@ -13,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
-from langchain_embedding_adapter import QADataset
+from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset
 
 PLANES = 4
 DIMENSIONS = 2 * PLANES
@@ -44,6 +44,15 @@ class AngleEmbeddings(Embeddings):
         vector = np.zeros(DIMENSIONS)
         vector[2 * int(plane) : 2 * int(plane) + 2] = math.cos(radians), math.sin(radians)
         return vector.tolist()
+
+
+def turned_back(base: AngleEmbeddings) -> AdaptedEmbeddings:
+    """The base with the adapter that undoes the turn of the questions: what training would find."""
+    angle = np.radians(-base.turn)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    adapter = LinearAdapter(DIMENSIONS, DIMENSIONS)
+    adapter.load_arrays({"weight": np.kron(np.eye(PLANES), turn).astype(np.float32)})
+    return AdaptedEmbeddings(base, adapter)
 
 
 def world(step: int = 12, per_document: int = 5) -> QADataset:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -52,6 +53,8 @@ class ElasticsearchReader(StoreReader):
     """
 
     holders = ("embedding",)
+    wrapper: ClassVar[str] = "EmbeddingServiceAdapter"
+    """What LangChain wraps around embeddings for the client."""
 
     @property
     def metric(self) -> Metric:
@@ -60,7 +63,7 @@ class ElasticsearchReader(StoreReader):
         Raises:
             TypeError: If the index holds no dense vectors in the store's field.
         """
-        return self._convention()[0]
+        return self._convention[0]
 
     def pages(self, size: int) -> Iterator[StoredPage]:
         """Its documents that have a vector, in the order in which the shards hold them.
@@ -99,11 +102,11 @@ class ElasticsearchReader(StoreReader):
 
     def cosine_of(self, score: float) -> float:
         """By the similarity of the field."""
-        return self._convention()[1][1](score)
+        return self._convention[1][1](score)
 
     def score_of(self, cosine: float) -> float:
         """The inverse."""
-        return self._convention()[1][0](cosine)
+        return self._convention[1][0](cosine)
 
     def twin(self, adapted: Embeddings) -> Any:
         """A copy around a copy of the helper that searches; each holds the embeddings.
@@ -111,7 +114,7 @@ class ElasticsearchReader(StoreReader):
         Raises:
             TypeError: If the store has no embeddings: a model in Elasticsearch embeds, or nothing does.
         """
-        from langchain_elasticsearch.embeddings import EmbeddingServiceAdapter
+        from langchain_elasticsearch import embeddings
 
         if self.embeddings is None:
             model = getattr(self.store._store.retrieval_strategy, "model_id", None)
@@ -122,9 +125,10 @@ class ElasticsearchReader(StoreReader):
             )
         twin = super().twin(adapted)
         twin._store = copy.copy(self.store._store)
-        twin._embedding_service = twin._store.embedding_service = EmbeddingServiceAdapter(adapted)
+        twin._embedding_service = twin._store.embedding_service = getattr(embeddings, self.wrapper)(adapted)
         return twin
 
+    @cached_property
     def _convention(self) -> tuple[Metric, Scale]:
         """The metric and the scale of the scores."""
         inner = self.store._store
@@ -134,5 +138,23 @@ class ElasticsearchReader(StoreReader):
         if mapping.get("type") != "dense_vector" or mapping.get("element_type") == "bit":
             raise TypeError(f"{inner.vector_field!r} of the index {inner.index!r} holds no dense vectors of numbers")
         if type(inner.retrieval_strategy).__name__ == "DenseVectorScriptScoreStrategy":
-            return BY_SCRIPT[inner.retrieval_strategy.distance.value]
+            distance = inner.retrieval_strategy.distance.value
+            if distance not in BY_SCRIPT:
+                raise TypeError(f"exact search by {distance} fails in the client; index for approximate search instead")
+            return BY_SCRIPT[distance]
         return BY_SIMILARITY[mapping.get("similarity", "cosine")]
+
+
+class AsyncElasticsearchReader(ElasticsearchReader):
+    """Makes twins of an ``AsyncElasticsearchStore``; its client is no way to read the index back from ordinary code."""
+
+    wrapper = "AsyncEmbeddingServiceAdapter"
+
+    @property
+    def metric(self) -> Metric:
+        """Not read.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("an AsyncElasticsearchStore is not read back; open its index with ElasticsearchStore for that")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -40,7 +41,7 @@ class OpenSearchReader(StoreReader):
         Raises:
             TypeError: If the index compares by another space, or it is not known in which field its vectors are.
         """
-        return self._convention()[0]
+        return self._convention[0]
 
     def pages(self, size: int) -> Iterator[StoredPage]:
         """Its documents that have a vector, in the order in which the shards hold them."""
@@ -65,12 +66,13 @@ class OpenSearchReader(StoreReader):
 
     def cosine_of(self, score: float) -> float:
         """By the space of the field."""
-        return self._convention()[1][1](score)
+        return self._convention[1][1](score)
 
     def score_of(self, cosine: float) -> float:
         """The inverse."""
-        return self._convention()[1][0](cosine)
+        return self._convention[1][0](cosine)
 
+    @cached_property
     def _convention(self) -> tuple[Metric, Scale]:
         """The metric and the scale of the scores."""
         field = self._properties()[self._field("knn_vector", "vector_field")]
@@ -109,4 +111,6 @@ class OpenSearchReader(StoreReader):
 
 def _metadata(source: dict[str, Any], apart: set[str]) -> dict[str, Any]:
     """The field ``metadata`` or, as LangChain has it, the whole document where there is none."""
-    return dict(source.get("metadata") or {key: value for key, value in source.items() if key not in apart})
+    if "metadata" in source:
+        return dict(source["metadata"] or {})
+    return {key: value for key, value in source.items() if key not in apart}

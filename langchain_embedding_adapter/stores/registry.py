@@ -19,6 +19,7 @@ READERS: dict[str, str] = {
     "langchain_milvus.vectorstores.milvus.Milvus": "milvus:MilvusReader",
     "langchain_community.vectorstores.lancedb.LanceDB": "lancedb:LanceDBReader",
     "langchain_elasticsearch._sync.vectorstores.ElasticsearchStore": "elasticsearch:ElasticsearchReader",
+    "langchain_elasticsearch._async.vectorstores.AsyncElasticsearchStore": "elasticsearch:AsyncElasticsearchReader",
     "langchain_community.vectorstores.opensearch_vector_search.OpenSearchVectorSearch": "opensearch:OpenSearchReader",
 }
 """Readers by the full names of the stores they read, subclasses included."""

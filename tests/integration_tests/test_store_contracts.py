@@ -10,21 +10,12 @@ import numpy as np
 import pytest
 from langchain_core.vectorstores import VectorStore
 
-from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, adapt_store, read_store
+from langchain_embedding_adapter import QADataset, adapt_store, read_store
 from langchain_embedding_adapter.stores import reader_of
-from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings, world
+from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
 from tests.stores import LOCAL, POSTGRES, as_uuid, fill, postgres
 
 QUESTION, ANSWER = "q 24 2", "p 24 2"
-
-
-def turned_back(base: AngleEmbeddings) -> AdaptedEmbeddings:
-    """The base with the adapter that undoes the turn of the questions, so that the test needs no training."""
-    angle = np.radians(-base.turn)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    adapter = LinearAdapter(DIMENSIONS, DIMENSIONS)
-    adapter.load_arrays({"weight": np.kron(np.eye(PLANES), turn).astype(np.float32)})
-    return AdaptedEmbeddings(base, adapter)
 
 
 @pytest.fixture
@@ -243,3 +234,28 @@ def test_hybrid_search_in_postgres_adapts_the_dense_query_only(server: str, base
     found = twin.similarity_search("q 24 2", k=1, hybrid_search_config=hybrid())
     assert found[0].page_content == ANSWER
     assert store.similarity_search("q 24 2", k=1, hybrid_search_config=hybrid())[0].page_content != ANSWER
+
+
+def test_relevance_scores_are_on_the_bases_scale_where_there_is_a_calibration(kind, store, base, untouched) -> None:
+    adapted = turned_back(base)
+    plain = adapt_store(store, adapted)
+    adapted.provenance["calibration"] = {"adapted": [0.0, 0.9, 1.0], "base": [0.0, 0.5, 0.8]}
+    twin, reader = adapt_store(store, adapted), reader_of(store)
+    if kind == "in memory":
+        with pytest.raises(NotImplementedError):  # the store has no relevance scores, calibrated or not
+            twin.similarity_search_with_relevance_scores(QUESTION, k=3)
+        return
+    raw = plain.similarity_search_with_score(QUESTION, k=3)
+    found = twin.similarity_search_with_relevance_scores(QUESTION, k=3)
+    relevance = store._select_relevance_score_fn()
+    expected = [relevance(reader.score_of(adapted.calibration(reader.cosine_of(float(score))))) for _, score in raw]
+    assert [score for _, score in found] == pytest.approx(expected, abs=1e-6)
+    assert [document.page_content for document, _ in found] == [document.page_content for document, _ in raw]
+    if relevance(reader.score_of(0.99)) < relevance(reader.score_of(0.5)):
+        # LangChain takes these stores' inner product for a distance, with any embeddings: relevance falls as it rises
+        # (https://github.com/langchain-ai/langchain-community/issues/427).
+        assert kind in {"FAISS flat, inner product", "Qdrant, named, dot", "PGVectorStore, inner product"}
+        return
+    threshold = {"k": 3, "score_threshold": (expected[0] + expected[1]) / 2}
+    kept = twin.as_retriever(search_type="similarity_score_threshold", search_kwargs=threshold).invoke(QUESTION)
+    assert [document.page_content for document in kept] == [ANSWER]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, adapt_store, read_store
+from langchain_embedding_adapter import QADataset, adapt_store, read_store
 from langchain_embedding_adapter.stores import reader_of
 from langchain_embedding_adapter.stores.lancedb import LanceDBReader
-from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings, world
+from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings, turned_back, world
 
 lancedb = pytest.importorskip("lancedb", reason="pip install lancedb")
 from langchain_community.vectorstores.lancedb import LanceDB  # noqa: E402
@@ -22,14 +22,6 @@ QUESTION, ANSWER = "q 24 2", "p 24 2"
 METRICS = ["cosine", "dot", "l2"]
 
 Make = Callable[..., Any]
-
-
-def turned_back(base: AngleEmbeddings) -> AdaptedEmbeddings:
-    angle = np.radians(-base.turn)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    adapter = LinearAdapter(DIMENSIONS, DIMENSIONS)
-    adapter.load_arrays({"weight": np.kron(np.eye(PLANES), turn).astype(np.float32)})
-    return AdaptedEmbeddings(base, adapter)
 
 
 @pytest.fixture(scope="module")

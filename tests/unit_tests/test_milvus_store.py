@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, adapt_store, read_store
+from langchain_embedding_adapter import AdaptedEmbeddings, QADataset, adapt_store, read_store
 from langchain_embedding_adapter.stores import reader_of
 from langchain_embedding_adapter.stores.milvus import MilvusReader
-from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings, world
+from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
 
 milvus = pytest.importorskip("langchain_milvus", reason="pip install langchain-milvus")
 pytest.importorskip("milvus_lite", reason="pip install milvus-lite")
@@ -49,14 +49,6 @@ class Words(milvus.utils.sparse.BaseSparseEmbedding):
 
     def _vector(self, text: str) -> dict[int, float]:
         return {1000 + int(text.split()[2]): 1.0, int(text.split()[1]): 1.0}
-
-
-def turned_back(base: AngleEmbeddings) -> AdaptedEmbeddings:
-    angle = np.radians(-base.turn)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    adapter = LinearAdapter(DIMENSIONS, DIMENSIONS)
-    adapter.load_arrays({"weight": np.kron(np.eye(PLANES), turn).astype(np.float32)})
-    return AdaptedEmbeddings(base, adapter)
 
 
 Make = Callable[..., Any]
