@@ -36,6 +36,7 @@ def evaluate_retrieval(
     *,
     ks: Sequence[int] = DEFAULT_KS,
     store: VectorStore | StoredVectors | None = None,
+    stored: StoredVectors | None = None,
     search_kwargs: Mapping[str, Any] | None = None,
     cache: VectorCache | None = None,
     show_progress: bool | None = None,
@@ -50,6 +51,7 @@ def evaluate_retrieval(
         store: A vector store that holds the passages, embedded by the base: no document is embedded, and the report, a
             :class:`StoreReport`, has what the store's own search finds beside what an exact one does. Of a store that
             has been read back (:func:`read_store`) only the exact figures come.
+        stored: What was read back from the ``store``, so that it need not be read again.
         search_kwargs: For the store's ``similarity_search``: a filter, how hard to look.
         cache: Where vectors are looked up and kept.
         show_progress: Progress bars; by default where standard error is a terminal.
@@ -69,10 +71,18 @@ def evaluate_retrieval(
         base, adapt = embeddings.embeddings, embeddings.adapt
     if isinstance(store, VectorStore):
         return evaluate_through(
-            store, base, adapt, dataset, ks, search_kwargs=search_kwargs, cache=cache, show_progress=show_progress
+            store,
+            base,
+            adapt,
+            dataset,
+            ks,
+            stored=stored,
+            search_kwargs=search_kwargs,
+            cache=cache,
+            show_progress=show_progress,
         )
-    if search_kwargs:
-        raise ValueError("`search_kwargs` go to the search of a `store`, and none is given")
+    if search_kwargs or stored is not None:
+        raise ValueError("`search_kwargs` and `stored` go with a vector store as `store`, and none is given")
     if store is not None:
         aligned = align(dataset, store)
         return compare(embed_questions(base, aligned, store, cache=cache, show_progress=show_progress), adapt, ks)

@@ -72,7 +72,7 @@ class TrainingResult:
 
         Args:
             dataset: The questions.
-            **options: As in :func:`evaluate_retrieval`: ``ks``, ``store``, ``search_kwargs``.
+            **options: As in :func:`evaluate_retrieval`: ``ks``, ``store``, ``stored``, ``search_kwargs``.
         """
         return evaluate_retrieval(self.embeddings, dataset, cache=self._cache, **options)
 

@@ -24,8 +24,9 @@ def as_stored(store: VectorStore | StoredVectors) -> StoredVectors:
 def align(dataset: QADataset, stored: StoredVectors) -> QADataset:
     """The dataset with the store's passages in place of its own.
 
-    A passage is the store's if the store has its id, or else its very text, white space at the ends apart. A question
-    whose passages are all gone from the store is left out, and their number logged.
+    A passage is the store's if the store has its id, or else its very text, white space at the ends apart; the text
+    decides where the store has another under that id. A question whose passages are all gone from the store is left
+    out, and their number logged.
 
     Args:
         dataset: The questions; its ``corpus`` may be empty, ``relevant_docs`` then name the store's ids.
@@ -41,10 +42,10 @@ def align(dataset: QADataset, stored: StoredVectors) -> QADataset:
     by_text: dict[str, list[str]] = {}
     for key, text in zip(stored.ids, stored.texts, strict=False):
         by_text.setdefault(text.strip(), []).append(key)
-    places = {
-        passage: [passage] if passage in known else by_text.get(dataset.corpus.get(passage, "").strip(), [])
-        for passage in dataset.passages_asked_about()
-    }
+    places: dict[str, list[str]] = {}
+    for passage in dataset.passages_asked_about():
+        same = by_text.get(dataset.corpus.get(passage, "").strip(), [])
+        places[passage] = [passage] if passage in known and (passage in same or not same) else same
     relevant = {
         query: list(dict.fromkeys(key for passage in passages for key in places[passage]))
         for query, passages in dataset.relevant_docs.items()

@@ -48,6 +48,7 @@ def evaluate_through(
     dataset: QADataset,
     ks: Sequence[int],
     *,
+    stored: StoredVectors | None = None,
     search_kwargs: Mapping[str, Any] | None = None,
     cache: VectorCache | None = None,
     show_progress: bool | None = None,
@@ -60,11 +61,12 @@ def evaluate_through(
         adapt: Maps its query vectors; ``None`` to evaluate the base alone.
         dataset: The questions; see :func:`~langchain_embedding_adapter.stored_pairs.align`.
         ks: The cut-offs.
+        stored: What it holds, if that has been read back already.
         search_kwargs: Passed to the store's ``similarity_search``: a filter, how hard to look.
         cache: Where the questions' vectors are looked up and kept.
         show_progress: A progress bar; by default where standard error is a terminal.
     """
-    stored = read_store(store)
+    stored = read_store(store) if stored is None else stored
     dataset = align(dataset, stored)
     vectors = embed_questions(embeddings, dataset, stored, cache=cache, show_progress=show_progress)
     exact = compare(vectors, adapt, ks)

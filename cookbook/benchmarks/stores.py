@@ -167,7 +167,7 @@ def measure(
         train, test = (by_ids(part, known) for part in split)
         with seconds() as training:
             result = AdapterTrainer(counting, show_progress=False).train(train, store=stored)
-        report = result.evaluate(test, store=store)
+        report = result.evaluate(test, store=store, stored=stored)
     hits = report["hit_rate@10"]
     return {
         "store": name,

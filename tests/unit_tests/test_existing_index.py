@@ -118,6 +118,10 @@ def test_passages_are_found_by_id_or_by_text(store, dataset, caplog: pytest.LogC
         aligned = align(renamed, stored)
     assert aligned.relevant_docs == {"by text": ["p0-0"], "by id": ["p0-12"], "both": ["p0-24"]}
     assert aligned.grades == {"both": {"p0-24": 2.0}}
+    numbered = QADataset(
+        {"q": "q 36 0"}, {"p0-0": "p 36 0"}, {"q": ["p0-0"]}
+    )  # ids of its own, which the store has too
+    assert align(numbered, stored).relevant_docs == {"q": ["p0-36"]}
     assert "1 of 5 passages are not in the store ('c' …): 1 questions about them alone" in caplog.text
     with pytest.raises(ValueError, match=r"none of the 1 passages .* by id \('x'; the store's ids are like 'p0-0'\)"):
         align(QADataset({"q": "?"}, {}, {"q": ["x"]}), stored)
@@ -153,6 +157,8 @@ def test_the_report_is_of_the_stores_own_search_and_of_an_exact_one(trainer, sto
     base = evaluate_retrieval(NoDocuments(), by_id(dataset), store=store)
     assert base["ndcg@10"].base == report["ndcg@10"].base
     assert base.exact.shift is None
+    again = evaluate_retrieval(adapted, by_id(dataset), store=store, stored=read_store(store))
+    assert again.to_dict() == report.to_dict()
     exact = evaluate_retrieval(adapted, by_id(dataset), store=read_store(store))
     assert exact["ndcg@10"] == report.exact["ndcg@10"]
 
@@ -166,7 +172,7 @@ def test_filters_and_approximate_search_show_in_the_report(dataset, trainer, tmp
     assert report["ndcg@10"] != report.exact["ndcg@10"]
     nothing = evaluate_retrieval(adapted, by_id(dataset), store=store, search_kwargs={"filter": {"source": "no"}})
     assert nothing["hit_rate@10"].adapted == 0.0
-    with pytest.raises(ValueError, match="go to the search of a `store`"):
+    with pytest.raises(ValueError, match="go with a vector store as `store`"):
         evaluate_retrieval(adapted, dataset, search_kwargs={"filter": {}})
 
 
