@@ -46,7 +46,8 @@ class StoreReader(ABC):
     """Reads a kind of vector store, and makes twins of it that are queried adapted.
 
     Subclass it for a store of your own and :func:`~langchain_embedding_adapter.register_store` it; ``pages`` and
-    ``metric`` suffice where the store holds its embeddings in an attribute of a usual name.
+    ``metric`` suffice where the store holds its embeddings in an attribute of a usual name. For calibrated relevance
+    scores start from :class:`SimilarityScores` or :class:`DistanceScores`.
 
     Args:
         store: The store.
@@ -92,13 +93,21 @@ class StoreReader(ABC):
         """The store's id of a document that its search has found, where it tells."""
         return document.id
 
-    def cosine_of(self, score: float) -> float:
-        """The cosine behind a score of the store's ``similarity_search_with_score``, for vectors of length one."""
-        raise NotImplementedError
+    def cosine_of(self, score: float) -> float:  # noqa: ARG002
+        """The cosine behind a score of the store's ``similarity_search_with_score``, for vectors of length one.
 
-    def score_of(self, cosine: float) -> float:
-        """The score that the store gives a cosine: the inverse of :meth:`cosine_of`."""
-        raise NotImplementedError
+        Raises:
+            TypeError: If the reader does not say; :class:`SimilarityScores` and :class:`DistanceScores` do.
+        """
+        raise TypeError(self._unscored())
+
+    def score_of(self, cosine: float) -> float:  # noqa: ARG002
+        """The score that the store gives a cosine: the inverse of :meth:`cosine_of`.
+
+        Raises:
+            TypeError: If the reader does not say.
+        """
+        raise TypeError(self._unscored())
 
     def twin(self, adapted: Embeddings) -> Any:
         """The same collection, queried through ``adapted``: a shallow copy that holds other embeddings.
@@ -116,6 +125,12 @@ class StoreReader(ABC):
         for name in held:
             setattr(twin, name, adapted)
         return twin
+
+    def _unscored(self) -> str:
+        return (
+            f"what the scores of a {type(self.store).__name__} mean is not known, and a calibration has to know; give "
+            f"{type(self).__name__} the methods cosine_of and score_of, from SimilarityScores or DistanceScores say"
+        )
 
     def _held(self, store: VectorStore) -> Iterator[Embeddings]:
         """The embeddings in the places that are known."""

@@ -215,6 +215,8 @@ def test_a_store_of_ones_own_takes_ten_lines(trainer, dataset) -> None:
     result = trainer.train(by_id(dataset), store=store)
     report = result.evaluate(by_id(dataset), store=store)  # its search tells no ids: passages are known by text
     assert report["hit_rate@10"].adapted == 1.0
+    with pytest.raises(TypeError, match="what the scores of a Shelf mean is not known"):
+        ShelfReader(store).cosine_of(0.5)
     with pytest.raises(TypeError, match="expected a subclass of StoreReader"):
         register_store(Shelf, Shelf)  # type: ignore[arg-type]
 
