@@ -151,3 +151,13 @@ def test_the_table_of_stores(data: Path) -> None:
     assert all(row["adapted_hit_rate@10"] == row["exact_adapted_hit_rate@10"] for row in rows)
     assert all(row["adapted_hit_rate@10"] >= row["base_hit_rate@10"] for row in rows)
     assert {row["vectors"] for row in rows} == {120}
+
+
+@pytest.mark.slow
+def test_the_table_of_thresholds(data: Path) -> None:
+    rows = run("thresholds.py", "--data", str(data))
+    assert {row["collection"] for row in rows} == {"scifact", "apple_environment_2024", "lyft → uber"}
+    base = {row["collection"]: row for row in rows if row["scores"] == "base"}
+    assert all(row["right"] > 0 and row["hits"] > 0 for row in base.values())
+    adapted = [row for row in rows if row["scores"] == "adapted"]
+    assert all(row["best"] > base[row["collection"]]["best"] for row in adapted)
