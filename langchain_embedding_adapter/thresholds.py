@@ -34,8 +34,8 @@ def calibrate(task: Task, trained: Trained, expect: Future) -> ScoreCalibration 
     if not examined:
         logger.warning("the scores are not calibrated: no question was held out; name some with validation=…")
         return None
-    base = [_hits(vectors, vectors.queries) for vectors, _ in examined]
-    adapted = [_hits(vectors, queries) for vectors, queries in examined]
+    base = [hits(vectors, vectors.queries) for vectors, _ in examined]
+    adapted = [hits(vectors, queries) for vectors, queries in examined]
     try:
         return ScoreCalibration.fit(_joined(base), _joined(adapted))
     except ValueError as error:
@@ -48,7 +48,7 @@ def _joined(parts: Sequence[Hits]) -> Hits:
     return np.concatenate(scores), np.concatenate(right)
 
 
-def _hits(vectors: PairVectors, queries: Floats) -> Hits:
+def hits(vectors: PairVectors, queries: Floats) -> Hits:
     """The scores of the best hits of these query vectors, as cosines, and which of the hits are right."""
     nearest = nearest_passages(vectors, queries, min(HITS, len(vectors.passages)))
     found = unit(vectors.passages)[nearest]

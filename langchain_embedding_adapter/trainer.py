@@ -217,6 +217,9 @@ class AdapterTrainer:
             trained = in_epochs(task, checkpoint=checkpoint)
         if stored is not None and stored.metric == "l2" and not stored.normalised:
             trained = examined_by_distance(task, trained, expect)
+        if calibrate and stored is not None and stored.metric != "cosine" and not stored.normalised:
+            logger.warning("the scores are not calibrated: those of vectors of different lengths are no cosines")
+            calibrate = False
         calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
         return self._result(task, trained, expect, check, calibration)
 

@@ -15,24 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from stored import DATA, StoredEmbeddings, load_stored, split_as_published
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset
-from langchain_embedding_adapter.ranking import nearest_passages
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.vectors import Floats, PairVectors, embed_dataset, unit
+from langchain_embedding_adapter.thresholds import hits
+from langchain_embedding_adapter.vectors import embed_dataset
 
 MODEL = "all-MiniLM-L6-v2"
-HITS = 20
-
-
-def hits(vectors: PairVectors, queries: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Cosines of each question's best hits, and which of them are right, ``(questions, hits)`` each."""
-    nearest = nearest_passages(vectors, queries, HITS)
-    scores = np.einsum("qd,qkd->qk", unit(queries), unit(vectors.passages)[nearest])
-    right = [np.isin(rows, relevant) for rows, relevant in zip(nearest, vectors.relevant, strict=True)]
-    return scores, np.array(right)
 
 
 def measure(name: str, embeddings: StoredEmbeddings, train: QADataset, test: QADataset) -> list[dict[str, Any]]:
@@ -55,8 +45,8 @@ def measure(name: str, embeddings: StoredEmbeddings, train: QADataset, test: QAD
                 "collection": name,
                 "scores": way,
                 "threshold": threshold,
-                "best": float(np.median(scores[:, 0])),
-                "hits": float(passing.sum(axis=1).mean()),
+                "best": float(np.median(scores.reshape(len(test), -1)[:, 0])),
+                "hits": float(passing.sum() / len(test)),
                 "precision": precision,
                 "right": int(found[passing].sum()),
             }

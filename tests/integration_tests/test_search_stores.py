@@ -17,7 +17,7 @@ from langchain_embedding_adapter.stores import reader_of
 from langchain_embedding_adapter.stores.elasticsearch import ElasticsearchReader
 from langchain_embedding_adapter.stores.opensearch import OpenSearchReader
 from tests.search_servers import SearchServer
-from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
+from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back
 
 elastic = pytest.importorskip("langchain_elasticsearch", reason="pip install langchain-elasticsearch")
 pytest.importorskip("opensearchpy", reason="pip install opensearch-py")
@@ -100,16 +100,6 @@ def serve() -> Iterator[Serve]:
     CLIENTS.close()
     for server in servers:
         server.__exit__(None, None, None)
-
-
-@pytest.fixture
-def base() -> AngleEmbeddings:
-    return AngleEmbeddings()
-
-
-@pytest.fixture(scope="module")
-def dataset() -> QADataset:
-    return world(step=24)
 
 
 @pytest.fixture(params=KINDS)

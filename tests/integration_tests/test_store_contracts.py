@@ -12,20 +12,10 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter import QADataset, adapt_store, read_store
 from langchain_embedding_adapter.stores import reader_of
-from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
+from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back
 from tests.stores import LOCAL, POSTGRES, as_uuid, fill, postgres
 
 QUESTION, ANSWER = "q 24 2", "p 24 2"
-
-
-@pytest.fixture
-def base() -> AngleEmbeddings:
-    return AngleEmbeddings()
-
-
-@pytest.fixture(scope="module")
-def dataset() -> QADataset:
-    return world(step=24)
 
 
 @pytest.fixture(scope="module")

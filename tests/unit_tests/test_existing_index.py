@@ -76,7 +76,9 @@ def test_training_from_a_store_is_training_from_texts(trainer, store, dataset) -
 def test_every_way_of_training_takes_a_store(trainer, store, dataset, adapter: str) -> None:
     learned, validation = by_id(dataset).split(by="passage")
     config = TrainingConfig(epochs=2)
-    assert trainer.train(learned, adapter=adapter, store=store, validation=validation, config=config).report
+    result = trainer.train(learned, adapter=adapter, store=store, validation=validation, config=config)
+    assert set(result.report.query_ids) == validation.queries.keys()
+    assert result.report.passages == len(dataset.corpus)
 
 
 def test_a_teacher_reads_the_texts_in_the_store(trainer, store, dataset) -> None:
@@ -244,13 +246,18 @@ def test_the_metric_of_the_store_is_the_metric_of_the_ranking(metric: str, dot: 
     np.testing.assert_array_equal(nearest, expected)
 
 
-def test_lengths_count_in_training_where_the_inner_product_compares(dataset, trainer, tmp_path: Path) -> None:
+def test_lengths_count_in_training_where_the_inner_product_compares(dataset, trainer, tmp_path: Path, caplog) -> None:
     by_product = faiss(Lengths(), dataset, tmp_path, dot=True)
-    result = trainer.train(by_id(dataset), store=by_product)
-    with_lengths = result.evaluate(by_id(dataset), store=by_product)
-    directions = AdapterTrainer(AngleEmbeddings(), config=CONFIG).train(dataset).embeddings
-    without = evaluate_retrieval(directions, by_id(dataset), store=by_product)
-    assert with_lengths["ndcg@10"].adapted >= without["ndcg@10"].adapted
+    with caplog.at_level(logging.WARNING):
+        result = trainer.train(by_id(dataset), store=by_product, calibrate=True)
+    assert "those of vectors of different lengths are no cosines" in caplog.text
+    assert result.embeddings.calibration is None
+    # The candidates are compared as the store compares: for the base, which no fit has touched, to the digit.
+    found = evaluate_retrieval(NoDocuments(), by_id(dataset), store=by_product)["ndcg@10"].base
+    assert set(result.report.query_ids) == dataset.queries.keys()
+    assert result.report["ndcg@10"].base == pytest.approx(found)
+    by_direction = evaluate_retrieval(AngleEmbeddings(), dataset)["ndcg@10"].base
+    assert found != pytest.approx(by_direction, abs=0.01)
 
 
 def test_by_distance_the_winner_has_to_win_once_more(dataset, trainer, tmp_path: Path, monkeypatch) -> None:

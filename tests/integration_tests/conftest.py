@@ -1,0 +1,18 @@
+"""The small world of the stores' tests: a base that counts what it is asked, and half as many passages."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_embedding_adapter import QADataset
+from tests.small_world import AngleEmbeddings, world
+
+
+@pytest.fixture
+def base() -> AngleEmbeddings:
+    return AngleEmbeddings()
+
+
+@pytest.fixture(scope="session")
+def dataset() -> QADataset:
+    return world(step=24)
