@@ -15,10 +15,11 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter._version import __version__
-from langchain_embedding_adapter.adapters import ADAPTERS, BaseAdapter
+from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.card import write_card
 from langchain_embedding_adapter.models import model_name
+from langchain_embedding_adapter.restoring import restore_adapter
 from langchain_embedding_adapter.storage import load_folder, push_folder, save_folder
 from langchain_embedding_adapter.vectors import QUERY_CONCURRENCY, Floats, embed_each_query
 
@@ -76,11 +77,11 @@ class AdaptedEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a question with the base and adapt it: ``out_features`` floats."""
-        return self._adapted([self.embeddings.embed_query(text)])[0]
+        return self._adapted_one(self.embeddings.embed_query(text))
 
     async def aembed_query(self, text: str) -> list[float]:
         """The asynchronous :meth:`embed_query`, through the base's own."""
-        return self._adapted([await self.embeddings.aembed_query(text)])[0]
+        return self._adapted_one(await self.embeddings.aembed_query(text))
 
     def embed_queries(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed many questions with the base's ``embed_query`` and adapt them in one product.
@@ -178,8 +179,7 @@ class AdaptedEmbeddings(Embeddings):
                 ``embeddings`` give.
         """
         config, arrays = load_folder(folder_or_hub_id)
-        adapter = _restored(config.get("adapter"), adapter_class, str(folder_or_hub_id))
-        adapter.load_arrays(arrays)
+        adapter = restore_adapter(config, arrays, adapter_class=adapter_class, source=str(folder_or_hub_id))
         found = len(embeddings.embed_query(PROBE))
         if found != adapter.in_features:
             raise ValueError(_wrong_dimensions(adapter, embeddings, found, config.get("base_model")))
@@ -197,6 +197,10 @@ class AdaptedEmbeddings(Embeddings):
             self.save_pretrained(folder)
             return push_folder(folder, hub_id, private=private)
 
+    def _adapted_one(self, vector: Sequence[float]) -> list[float]:
+        adapted: list[float] = self.adapt(np.array(vector, dtype=np.float32)[None])[0].tolist()
+        return adapted
+
     def _adapted(self, vectors: Sequence[Sequence[float]]) -> list[list[float]]:
         adapted: list[list[float]] = self.adapt(np.asarray(vectors, dtype=np.float32)).tolist()
         return adapted
@@ -210,32 +214,6 @@ def describe_adapter(adapter: BaseAdapter) -> str:
     'linear 384 → 384'
     """
     return f"{adapter.kind} {adapter.in_features} → {adapter.out_features}"
-
-
-def _restored(entry: Any, adapter_class: type[BaseAdapter] | None, folder: str) -> BaseAdapter:
-    """The adapter that a configuration's ``adapter`` entry describes, before its arrays are loaded."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("arguments"), dict):
-        raise ValueError(f"{folder}: config.json does not describe an adapter; expected an object `adapter` in it")
-    kind = entry.get("kind")
-    known = adapter_class or ADAPTERS.get(str(kind))
-    if known is None:
-        raise ValueError(
-            f"{folder} holds an adapter of kind {kind!r}, which is none of {', '.join(ADAPTERS)}; "
-            "if the class is your own, pass it: from_pretrained(…, adapter_class=YourAdapter)"
-        )
-    if known.kind != kind:
-        raise ValueError(f"{folder} holds an adapter of kind {kind!r}, and {known.__name__} is of kind {known.kind!r}")
-    try:
-        adapter = known(**entry["arguments"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: config.json does not fit {known.__name__}: {error}") from error
-    recorded = (entry.get("in_features"), entry.get("out_features"))
-    if recorded != (adapter.in_features, adapter.out_features):
-        raise ValueError(
-            f"{folder}: config.json contradicts itself: in_features and out_features are {recorded}, "
-            f"the arguments give {(adapter.in_features, adapter.out_features)}"
-        )
-    return adapter
 
 
 def _wrong_dimensions(adapter: BaseAdapter, embeddings: Embeddings, found: int, trained_on: str | None = None) -> str:

@@ -66,6 +66,7 @@ FLOORS = {
     "adapters.memory": 2.1,
     "adapters.two_layer": 2.1,
     "adapters": 2.2,
+    "restoring": 2.3,
     "card": 2,
     "language_reference": 2,
     "pseudo": 2,
