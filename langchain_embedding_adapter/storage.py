@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import read_json, write_json
+from langchain_embedding_adapter.hub import download_folder
+from langchain_embedding_adapter.hub import push_folder as push_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -73,17 +74,18 @@ def save_folder(
             fresh.rename(folder)
 
 
-def load_folder(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], Arrays]:
+def load_folder(folder_or_hub_id: str | Path, *, revision: str | None = None) -> tuple[dict[str, Any], Arrays]:
     """Read a saved adapter's configuration and arrays.
 
     Args:
         folder_or_hub_id: A folder, or where there is none of that name the id of a repository on the hub.
+        revision: Of a repository on the hub: a branch, a tag or a commit.
 
     Raises:
         FileNotFoundError: If the folder lacks one of its files.
         ValueError: If a file is damaged, or was written by something else or by a newer version of this package.
     """
-    folder = _find(folder_or_hub_id)
+    folder = _find(folder_or_hub_id, revision)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is no saved adapter: it holds no {name}")
@@ -102,19 +104,6 @@ def load_folder(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], Arrays]:
     return config, arrays
 
 
-def push_folder(folder: str | Path, hub_id: str, *, private: bool = False) -> str:
-    """Upload a saved adapter to the hub.
-
-    Returns:
-        The address of the commit.
-    """
-    require_extra("huggingface_hub", "hub")
-    import huggingface_hub as hub
-
-    hub.create_repo(hub_id, private=private, exist_ok=True)
-    return str(hub.upload_folder(repo_id=hub_id, folder_path=str(folder), commit_message="Upload adapter"))
-
-
 def _is_saved_adapter(folder: Path) -> bool:
     """Whether a folder was written here (models of other libraries have a ``config.json`` too)."""
     try:
@@ -124,17 +113,16 @@ def _is_saved_adapter(folder: Path) -> bool:
     return isinstance(config, dict) and config.get("format") == FORMAT
 
 
-def _find(folder_or_hub_id: str | Path) -> Path:
+def _find(folder_or_hub_id: str | Path, revision: str | None = None) -> Path:
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"{folder} is a folder here; a revision ({revision!r}) is of a repository on the hub")
         return folder
     name = str(folder_or_hub_id)
     if isinstance(folder_or_hub_id, Path) or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise FileNotFoundError(f"there is no folder {name}")
     try:
-        require_extra("huggingface_hub", "hub")
+        return download_folder(name, [CONFIG_FILE, WEIGHTS_FILE, CARD_FILE], revision=revision)
     except ImportError as error:
         raise FileNotFoundError(f"there is no folder {name}; if it is a repository on the hub: {error}") from error
-    import huggingface_hub as hub
-
-    return Path(hub.snapshot_download(name, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]))

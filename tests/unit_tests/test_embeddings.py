@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -198,21 +199,15 @@ def test_arguments_that_json_cannot_hold_are_refused_and_nothing_is_written(base
 
 
 def test_the_hub_is_written_to_and_read_from(base, adapted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import shutil
+    from langchain_embedding_adapter import embeddings, storage
 
-    import huggingface_hub
+    def push_folder(folder: Path, hub_id: str, **options: bool) -> str:
+        shutil.copytree(folder, tmp_path / hub_id)
+        return f"https://hub/{hub_id}/commit/1?private={options['private']}"
 
-    made: list[tuple[str, bool]] = []
-
-    def upload(repo_id: str, folder_path: str, commit_message: str) -> str:
-        shutil.copytree(folder_path, tmp_path / repo_id)
-        return f"https://hub/{repo_id}/commit/1"
-
-    monkeypatch.setattr(huggingface_hub, "create_repo", lambda name, private, exist_ok: made.append((name, private)))
-    monkeypatch.setattr(huggingface_hub, "upload_folder", upload)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, allow_patterns: str(tmp_path / name))
-    assert adapted.push_to_hub("me/turned", private=True) == "https://hub/me/turned/commit/1"
-    assert made == [("me/turned", True)]
+    monkeypatch.setattr(embeddings, "push_folder", push_folder)
+    monkeypatch.setattr(storage, "download_folder", lambda hub_id, files, **options: tmp_path / hub_id)
+    assert adapted.push_to_hub("me/turned", private=True) == "https://hub/me/turned/commit/1?private=True"
     loaded = AdaptedEmbeddings.from_pretrained("me/turned", base)
     assert loaded.embed_query("q 1 0") == adapted.embed_query("q 1 0")
 

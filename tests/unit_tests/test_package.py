@@ -35,6 +35,7 @@ FLOORS = {
     "metrics": 1,
     "parsing": 1,
     "phrases": 1,
+    "hub": 0.9,
     "storage": 1,
     "stores.base": 1,
     "stores.chroma": 1.1,

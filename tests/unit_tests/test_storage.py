@@ -143,25 +143,25 @@ def test_what_can_be_no_hub_id_is_a_missing_folder(name: str | Path) -> None:
 
 
 def test_loading_from_the_hub(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, set[str]]] = []
+    asked: list[tuple[str, set[str], str | None]] = []
 
-    def snapshot_download(repo_id: str, *, allow_patterns: list[str]) -> str:
-        asked.append((repo_id, set(allow_patterns)))
-        return str(saved)
+    def download_folder(hub_id: str, files: list[str], *, revision: str | None = None) -> Path:
+        asked.append((hub_id, set(files), revision))
+        return saved
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    config, arrays = load_folder("someone/handbook-adapter")
+    monkeypatch.setattr(storage, "download_folder", download_folder)
+    config, arrays = load_folder("someone/handbook-adapter", revision="v1")
     assert (config["adapter"], set(arrays)) == ("linear", set(ARRAYS))
-    ((repo_id, patterns),) = asked
-    assert repo_id == "someone/handbook-adapter"
-    assert patterns >= {"config.json", "model.safetensors"}
-    assert not any("*" in pattern for pattern in patterns)  # nothing that could be executed is fetched
+    # nothing that could be executed is fetched
+    assert asked == [("someone/handbook-adapter", {"config.json", "model.safetensors", "README.md"}, "v1")]
 
 
 def test_a_folder_goes_before_the_hub(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(saved.parent.parent)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    monkeypatch.setattr(storage, "download_folder", lambda *_, **__: pytest.fail("asked the hub"))
     assert load_folder(f"{saved.parent.name}/adapter")[0]["adapter"] == "linear"
+    with pytest.raises(ValueError, match="is a folder here; a revision"):
+        load_folder(f"{saved.parent.name}/adapter", revision="v1")
 
 
 def test_without_the_hub_package_the_install_line_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,23 +170,3 @@ def test_without_the_hub_package_the_install_line_is_named(monkeypatch: pytest.M
         load_folder("someone/adapter")
     with pytest.raises(ImportError, match=r"adapter\[hub\]"):
         push_folder("folder", "someone/adapter")
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_pushing_to_the_hub(private: bool, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[str, dict[str, Any]]] = []
-
-    def create_repo(repo_id: str, **options: Any) -> None:
-        calls.append(("create", {"repo_id": repo_id, **options}))
-
-    def upload_folder(**options: Any) -> str:
-        calls.append(("upload", options))
-        return "https://hub/someone/adapter/commit/1"
-
-    monkeypatch.setattr("huggingface_hub.create_repo", create_repo)
-    monkeypatch.setattr("huggingface_hub.upload_folder", upload_folder)
-    assert push_folder(saved, "someone/adapter", private=private) == "https://hub/someone/adapter/commit/1"
-    (create, made), (upload, sent) = calls
-    assert (create, upload) == ("create", "upload")
-    assert made == {"repo_id": "someone/adapter", "private": private, "exist_ok": True}
-    assert (sent["repo_id"], Path(sent["folder_path"])) == ("someone/adapter", saved)
