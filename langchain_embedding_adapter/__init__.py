@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
+    from langchain_embedding_adapter.moving_in import load_llama_index_adapter, load_openai_matrix
     from langchain_embedding_adapter.pairs import QADataset
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.report import RetrievalReport
@@ -80,6 +81,8 @@ _HOMES = {
     "evaluate_retrieval": "evaluation",
     "generate_pseudo_questions": "pseudo",
     "generate_qa_pairs": "generation",
+    "load_llama_index_adapter": "moving_in",
+    "load_openai_matrix": "moving_in",
     "pairs_from_beir": "datasets_elsewhere",
     "pairs_from_huggingface": "datasets_elsewhere",
     "pairs_from_langsmith": "datasets_elsewhere",
@@ -117,6 +120,8 @@ __all__ = [
     "evaluate_retrieval",
     "generate_pseudo_questions",
     "generate_qa_pairs",
+    "load_llama_index_adapter",
+    "load_openai_matrix",
     "pairs_from_beir",
     "pairs_from_huggingface",
     "pairs_from_langsmith",
