@@ -1,29 +1,30 @@
 """``AdaptedEmbeddings``: any LangChain embeddings with the query vectors adapted and the documents left alone.
 
-What a retriever holds at query time. It is light: the built-in adapters load and serve with NumPy, without torch.
+What a retriever holds at query time. It is light: the built-in adapters load and serve with NumPy, without torch. The
+adapter may be exchanged while traffic runs: every answer comes whole from one version.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.calibration import ScoreCalibration
-from langchain_embedding_adapter.card import write_card
+from langchain_embedding_adapter.coverage import Coverage
+from langchain_embedding_adapter.fingerprint import record_base
+from langchain_embedding_adapter.hub import push_folder
 from langchain_embedding_adapter.models import model_name
-from langchain_embedding_adapter.restoring import restore_adapter
-from langchain_embedding_adapter.storage import load_folder, push_folder, save_folder
+from langchain_embedding_adapter.pretrained import Precision, Pretrained, read_version, write_version, wrong_dimensions
+from langchain_embedding_adapter.serving import AdaptedQuery, AdapterVersion, QueryStatistics
 from langchain_embedding_adapter.vectors import QUERY_CONCURRENCY, Floats, embed_each_query
-
-PROBE = "How many dimensions has this vector?"
+from langchain_embedding_adapter.versions import VersionHistory
+from langchain_embedding_adapter.watching import FolderWatch
 
 
 class AdaptedEmbeddings(Embeddings):
@@ -33,15 +34,24 @@ class AdaptedEmbeddings(Embeddings):
     every index built with the base stays as it is. An adapted vector has the length (norm) of the base's query vector,
     so that scores keep their scale under cosine, dot product and L2 alike.
 
+    It may be shared by threads and tasks, and its adapter exchanged meanwhile (:meth:`swap`, :meth:`reload`,
+    :meth:`watch`, :meth:`roll_back`): each answer comes from one version.
+
     Args:
-        embeddings: The base embeddings, those that the index was built with.
+        embeddings: The base embeddings: what questions are embedded by.
         adapter: The adapter, trained on the base's query vectors.
+        document_embeddings: The embeddings that the index was built with, where these are others than the base: the
+            adapter then maps from the one's space to the other's.
         provenance: What a saved adapter's folder and card tell beside it: how it was trained, its report. A value that
             takes work may be a function, which is called when the adapter is saved.
+        name: What to call the adapter, in metadata and card.
+        version: What to call this version; by default a hash of its content.
+        coverage: The directions that training covered, for :meth:`inspect_query`, or a function that finds them.
 
     Attributes:
         embeddings: The base.
-        adapter: The adapter.
+        adapter: The adapter that serves.
+        document_embeddings: What documents are embedded by: the base, unless another model was given.
 
     Example:
         Load, and query an index as it was:
@@ -62,33 +72,44 @@ class AdaptedEmbeddings(Embeddings):
     """
 
     def __init__(
-        self, embeddings: Embeddings, adapter: BaseAdapter, *, provenance: Mapping[str, Any] | None = None
+        self,
+        embeddings: Embeddings,
+        adapter: BaseAdapter,
+        *,
+        document_embeddings: Embeddings | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        name: str = "adapter",
+        version: str | None = None,
+        coverage: Coverage | Callable[[], Coverage | None] | None = None,
     ) -> None:
-        if not isinstance(embeddings, Embeddings):
-            raise TypeError(f"expected LangChain Embeddings, got {type(embeddings).__name__}")
+        for given in (embeddings, embeddings if document_embeddings is None else document_embeddings):
+            if not isinstance(given, Embeddings):
+                raise TypeError(f"expected LangChain Embeddings, got {type(given).__name__}")
         if not isinstance(adapter, BaseAdapter):
             raise TypeError(f"expected an adapter (a BaseAdapter), got {type(adapter).__name__}")
         self.embeddings = embeddings
-        self.adapter = adapter
-        self.provenance = dict(provenance or {})
+        self._documents = document_embeddings
+        self._history = VersionHistory(AdapterVersion(adapter, name, dict(provenance or {}), coverage, label=version))
+        self._base: Mapping[str, Any] | None = None
+        self._adapter_class: type[BaseAdapter] | None = None
 
     def __repr__(self) -> str:
         return f"AdaptedEmbeddings({model_name(self.embeddings)}, {describe_adapter(self.adapter)})"
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a question with the base and adapt it: ``out_features`` floats."""
-        return self._adapted_one(self.embeddings.embed_query(text))
+        return self._one(self.embeddings.embed_query(text))
 
     async def aembed_query(self, text: str) -> list[float]:
         """The asynchronous :meth:`embed_query`, through the base's own."""
-        return self._adapted_one(await self.embeddings.aembed_query(text))
+        return self._one(await self.embeddings.aembed_query(text))
 
     def embed_queries(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed many questions with the base's ``embed_query`` and adapt them in one product.
 
         Clients of a service are asked for several at a time.
         """
-        return self._adapted(embed_each_query(self.embeddings, texts)) if texts else []
+        return self._many(embed_each_query(self.embeddings, texts)) if texts else []
 
     async def aembed_queries(self, texts: Sequence[str]) -> list[list[float]]:
         """The asynchronous :meth:`embed_queries`, through the base's ``aembed_query``, a few at a time."""
@@ -98,15 +119,80 @@ class AdaptedEmbeddings(Embeddings):
             async with turns:
                 return await self.embeddings.aembed_query(text)
 
-        return self._adapted(await asyncio.gather(*map(embed, texts))) if texts else []
+        return self._many(await asyncio.gather(*map(embed, texts))) if texts else []
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The base's own ``embed_documents``: documents are never adapted."""
-        return self.embeddings.embed_documents(texts)
+        """The index's own ``embed_documents``: documents are never adapted."""
+        return self.document_embeddings.embed_documents(texts)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The base's own ``aembed_documents``: documents are never adapted."""
-        return await self.embeddings.aembed_documents(texts)
+        """The index's own ``aembed_documents``: documents are never adapted."""
+        return await self.document_embeddings.aembed_documents(texts)
+
+    def inspect_query(self, text: str) -> AdaptedQuery:
+        """Embed and adapt a question, and tell what happened to it: how far it moved, how usual it is."""
+        return self._history.current.explained(self.embeddings.embed_query(text))
+
+    async def ainspect_query(self, text: str) -> AdaptedQuery:
+        """The asynchronous :meth:`inspect_query`."""
+        return self._history.current.explained(await self.embeddings.aembed_query(text))
+
+    @property
+    def adapter(self) -> BaseAdapter:
+        """The adapter that serves."""
+        return self._history.current.adapter
+
+    @property
+    def document_embeddings(self) -> Embeddings:
+        """What documents are embedded by: the base, unless the index was built with another model.
+
+        Raises:
+            ValueError: If that is another model, and it was not given.
+        """
+        if self._documents is not None:
+            return self._documents
+        if self.adapter.in_features != self.adapter.out_features:
+            raise ValueError(
+                f"the adapter maps from {self.adapter.in_features} dimensions to an index of "
+                f"{self.adapter.out_features}, which another model than {model_name(self.embeddings)} has embedded; to "
+                "add documents, pass it: document_embeddings=…"
+            )
+        return self.embeddings
+
+    @property
+    def name(self) -> str:
+        """What the adapter that serves is called."""
+        return self._history.current.name
+
+    @property
+    def version(self) -> str:
+        """Which version serves: what its maker calls it, or a hash of its content."""
+        return self._history.current.version
+
+    @property
+    def versions(self) -> tuple[AdapterVersion, ...]:
+        """The versions that are held in memory, in the order in which they were put in place."""
+        return self._history.versions
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What is known of how the adapter that serves was made."""
+        return self._history.current.provenance
+
+    @property
+    def statistics(self) -> QueryStatistics:
+        """How many questions the version that serves has adapted, and how far they moved."""
+        return self._history.current.statistics
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a trace should carry: ``as_retriever(metadata=…)``; retrievers of an :func:`adapt_store` have it."""
+        serving = self._history.current
+        return {
+            "embedding_adapter": serving.name,
+            "embedding_adapter_version": serving.version,
+            "embedding_adapter_base": model_name(self.embeddings),
+        }
 
     @property
     def calibration(self) -> ScoreCalibration | None:
@@ -115,7 +201,7 @@ class AdaptedEmbeddings(Embeddings):
         return None if found is None else ScoreCalibration.from_dict(found)
 
     def adapt(self, queries: Floats) -> Floats:
-        """Adapt query vectors of the base.
+        """Adapt query vectors of the base; they are not counted.
 
         Args:
             queries: ``(n, in_features)``.
@@ -126,35 +212,98 @@ class AdaptedEmbeddings(Embeddings):
         Raises:
             ValueError: If the vectors have another number of dimensions than the adapter takes.
         """
-        if queries.shape[-1] != self.adapter.in_features:
-            raise ValueError(_wrong_dimensions(self.adapter, self.embeddings, queries.shape[-1]))
+        self._check(queries.shape[-1])
         return self.adapter.adapt(queries)
 
-    def save_pretrained(self, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:
+    def swap(
+        self,
+        adapter: BaseAdapter | AdaptedEmbeddings,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        version: str | None = None,
+    ) -> AdapterVersion:
+        """Put another adapter in place; questions that are on their way are answered whole by one or the other.
+
+        Args:
+            adapter: The adapter, or adapted embeddings whose version is taken over with all it tells.
+            provenance: As in the constructor, for an adapter.
+            version: What to call the version; by default a hash of its content.
+
+        Raises:
+            ValueError: If it is of other dimensions than the one that serves.
+        """
+        if isinstance(adapter, AdaptedEmbeddings):
+            return self._history.put(adapter._history.current)
+        if not isinstance(adapter, BaseAdapter):
+            raise TypeError(f"expected an adapter (a BaseAdapter), got {type(adapter).__name__}")
+        return self._history.put(AdapterVersion(adapter, self.name, dict(provenance or {}), label=version))
+
+    def roll_back(self, version: str | None = None) -> AdapterVersion:
+        """Let the version that served before serve again, at once, or the one that is named.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        return self._history.roll_back(version)
+
+    def reload(self, folder_or_hub_id: str | Path | None = None, *, verify: bool = True) -> bool:
+        """Load what the folder holds by now, and swap to it; where it cannot be loaded, what serves serves on.
+
+        Args:
+            folder_or_hub_id: Where from; by default from where it was loaded.
+            verify: As in :meth:`from_pretrained`.
+
+        Returns:
+            Whether it is another adapter.
+
+        Raises:
+            FileNotFoundError: If there is no saved adapter.
+            ValueError: As :meth:`from_pretrained`, and if the adapter is of other dimensions.
+        """
+        source = self._source() if folder_or_hub_id is None else folder_or_hub_id
+        loaded = read_version(source, self.embeddings, adapter_class=self._adapter_class, verify=verify)
+        return self._take(loaded)
+
+    def watch(self, seconds: float = 5.0) -> FolderWatch:
+        """Look at the folder it was loaded from now and then, and reload when that has changed.
+
+        Args:
+            seconds: How often to look.
+
+        Returns:
+            The watch: ``stop()`` it, or use it in a ``with`` statement. It ends with this object.
+
+        Raises:
+            ValueError: If it was not loaded from a folder.
+        """
+        folder = Path(self._source())
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is no folder here, and only folders are watched; call reload() now and then")
+        return FolderWatch(self.reload, folder, seconds)
+
+    def save_pretrained(
+        self, folder: str | Path, *, dtype: Precision = "float32", extra: Mapping[str, Any] | None = None
+    ) -> None:
         """Write ``config.json``, ``model.safetensors`` and a card (``README.md``) to a folder.
 
-        The base embeddings are named, not saved.
+        The base embeddings are named, not saved; so that they are known again, four short questions are embedded.
 
         Args:
             folder: Where; made if need be. A saved adapter that is there is replaced whole.
+            dtype: ``"float16"`` for half the size; what is loaded computes in float32 all the same.
             extra: Further JSON files to keep in the folder, by name: ``{"history.json": …}``.
 
         Raises:
             FileExistsError: If the folder holds something else than a saved adapter.
             TypeError: If the adapter was made with arguments that JSON cannot hold.
+            ValueError: If a weight is beyond what the ``dtype`` can hold.
         """
-        config = {
-            "package_version": __version__,
-            "adapter": {
-                "kind": self.adapter.kind,
-                "in_features": self.adapter.in_features,
-                "out_features": self.adapter.out_features,
-                "arguments": self.adapter.arguments,
-            },
-            "base_model": model_name(self.embeddings),
-            **{name: value() if callable(value) else value for name, value in self.provenance.items()},
-        }
-        save_folder(folder, config, self.adapter.to_arrays(), write_card(config, Path(folder).name), extra)
+        if self._base is None:
+            self._base = record_base(self.embeddings)
+        base = self._base
+        if self._documents is not None:
+            base = {**base, "document_model": model_name(self._documents)}
+        write_version(folder, self._history.current, base, precision=dtype, extra=extra)
 
     @classmethod
     def from_pretrained(
@@ -163,28 +312,34 @@ class AdaptedEmbeddings(Embeddings):
         embeddings: Embeddings,
         *,
         adapter_class: type[BaseAdapter] | None = None,
+        document_embeddings: Embeddings | None = None,
+        revision: str | None = None,
+        verify: bool = True,
     ) -> AdaptedEmbeddings:
         """Load a saved adapter and put it on top of ``embeddings``.
 
-        One question is embedded to see that the dimensions fit.
+        One question is embedded to see that these are the embeddings it was trained on.
 
         Args:
             folder_or_hub_id: What :meth:`save_pretrained` wrote, or its id on the Hugging Face hub.
             embeddings: The base embeddings it was trained on.
-            adapter_class: Your own ``BaseAdapter`` subclass, if the adapter is one.
+            adapter_class: Your own ``BaseAdapter`` subclass, if the adapter is one that is not registered.
+            document_embeddings: The embeddings that the index was built with, where these are others.
+            revision: A branch, tag or commit on the hub.
+            verify: Whether to ask; without, nothing is embedded and any model is taken.
 
         Raises:
             FileNotFoundError: If there is no saved adapter.
-            ValueError: If it is damaged, of a kind that is not known, or takes another number of dimensions than
-                ``embeddings`` give.
+            ValueError: If it is damaged, of a kind that is not known, or was trained on another model than
+                ``embeddings``.
         """
-        config, arrays = load_folder(folder_or_hub_id)
-        adapter = restore_adapter(config, arrays, adapter_class=adapter_class, source=str(folder_or_hub_id))
-        found = len(embeddings.embed_query(PROBE))
-        if found != adapter.in_features:
-            raise ValueError(_wrong_dimensions(adapter, embeddings, found, config.get("base_model")))
-        known = ("format", "format_version", "package_version", "adapter", "base_model")
-        return cls(embeddings, adapter, provenance={key: config[key] for key in config.keys() - set(known)})
+        loaded = read_version(
+            folder_or_hub_id, embeddings, adapter_class=adapter_class, revision=revision, verify=verify
+        )
+        adapted = cls(embeddings, loaded.version.adapter, document_embeddings=document_embeddings)
+        adapted._history = VersionHistory(loaded.version)
+        adapted._base, adapted._adapter_class = loaded.base, adapter_class
+        return adapted
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> str:
         """Upload the saved adapter to the Hugging Face hub (the extra ``hub``; log in first).
@@ -197,13 +352,32 @@ class AdaptedEmbeddings(Embeddings):
             self.save_pretrained(folder)
             return push_folder(folder, hub_id, private=private)
 
-    def _adapted_one(self, vector: Sequence[float]) -> list[float]:
-        adapted: list[float] = self.adapt(np.array(vector, dtype=np.float32)[None])[0].tolist()
-        return adapted
+    def _one(self, vector: Sequence[float]) -> list[float]:
+        self._check(len(vector))
+        return self._history.current.one(vector)
 
-    def _adapted(self, vectors: Sequence[Sequence[float]]) -> list[list[float]]:
-        adapted: list[list[float]] = self.adapt(np.asarray(vectors, dtype=np.float32)).tolist()
-        return adapted
+    def _many(self, vectors: Sequence[Sequence[float]]) -> list[list[float]]:
+        self._check(len(vectors[0]))
+        return self._history.current.many(vectors)
+
+    def _check(self, dimensions: int) -> None:
+        if dimensions != self.adapter.in_features:
+            raise ValueError(wrong_dimensions(self.adapter, model_name(self.embeddings), dimensions))
+
+    def _source(self) -> str | Path:
+        source = self._history.current.source
+        if source is None:
+            raise ValueError("this adapter was not loaded from anywhere; say which folder to load")
+        return source
+
+    def _take(self, loaded: Pretrained) -> bool:
+        """Swap to what was loaded if it is another one than serves."""
+        if loaded.version.same_as(self._history.current):
+            return False
+        self._history.put(loaded.version)
+        if loaded.base is not None:
+            self._base = loaded.base
+        return True
 
 
 def describe_adapter(adapter: BaseAdapter) -> str:
@@ -214,11 +388,3 @@ def describe_adapter(adapter: BaseAdapter) -> str:
     'linear 384 → 384'
     """
     return f"{adapter.kind} {adapter.in_features} → {adapter.out_features}"
-
-
-def _wrong_dimensions(adapter: BaseAdapter, embeddings: Embeddings, found: int, trained_on: str | None = None) -> str:
-    trained = f" (it was trained on {trained_on})" if trained_on else ""
-    return (
-        f"the adapter takes query vectors of {adapter.in_features} dimensions{trained} and {model_name(embeddings)} "
-        f"gives {found}; use the embeddings it was trained on, or train one with AdapterTrainer(embeddings)"
-    )

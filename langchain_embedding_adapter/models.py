@@ -16,6 +16,8 @@ from langchain_embedding_adapter.local import WordLlamaEmbeddings
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel  # it takes half a second, and serving needs none of it
 
+_PREFIX_ATTRIBUTES = ("query_instruction", "query_prefix", "query_encode_kwargs", "encode_kwargs")
+_PROMPTS = ("prompt", "prompt_name")
 _NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
 
 
@@ -32,6 +34,22 @@ def model_name(embeddings: Embeddings) -> str:
         if isinstance(value, str) and value:
             return f"{name}:{value}"
     return name
+
+
+def query_prefix(embeddings: Embeddings) -> str | None:
+    """What the embeddings put before a question, where their class says so.
+
+    >>> from langchain_core.embeddings import DeterministicFakeEmbedding
+    >>> query_prefix(DeterministicFakeEmbedding(size=8)) is None
+    True
+    """
+    for attribute in _PREFIX_ATTRIBUTES:
+        value = getattr(embeddings, attribute, None)
+        if isinstance(value, dict):
+            value = next((value[key] for key in _PROMPTS if value.get(key)), None)
+        if isinstance(value, str) and value:
+            return value
+    return None
 
 
 def load_embeddings(model: str) -> Embeddings:

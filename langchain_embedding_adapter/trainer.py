@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -29,6 +30,7 @@ from langchain_embedding_adapter.adapters import (
 from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.candidates import Family, Future
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
 from langchain_embedding_adapter.models import model_name
@@ -272,7 +274,12 @@ class AdapterTrainer:
         if calibration is not None:
             provenance["calibration"] = calibration.to_dict()
         return TrainingResult(
-            embeddings=AdaptedEmbeddings(self.embeddings, trained.adapter, provenance=provenance),
+            embeddings=AdaptedEmbeddings(
+                self.embeddings,
+                trained.adapter,
+                provenance=provenance,
+                coverage=partial(Coverage.of, task.vectors.queries, config.seed),
+            ),
             report=report,
             history=trained.history,
             improved=trained.improved,

@@ -19,6 +19,8 @@ NAME = package.__name__
 ROOT = Path(package.__file__).parent
 
 FLOORS = {
+    "_replacing": 0.5,
+    "_untrusted": 0,
     "_version": 0,
     "_extras": 0,
     "_files": 0,
@@ -67,6 +69,7 @@ FLOORS = {
     "adapters.low_rank": 2.1,
     "adapters.memory": 2.1,
     "adapters.two_layer": 2.1,
+    "adapters.shapes": 2.15,
     "adapters": 2.2,
     "restoring": 2.3,
     "card": 2,
