@@ -128,6 +128,11 @@ def _explained(hub_id: str, revision: str | None = None) -> Iterator[None]:
             trouble = "does not know you" if status == 401 else "does not allow you this"
             raise PermissionError(f"{name}: the hub {trouble} ({_first_line(error)}); {LOG_IN}") from error
         raise ConnectionError(f"{name}: the hub answered with an error: {_first_line(error)}") from error
+    except RuntimeError as error:  # of a large file's upload, around what happened
+        cause = _first_line(error.__cause__ or error)
+        raise ConnectionError(
+            f"{name}: {_first_line(error)}: {cause}; nothing was changed there, push again"
+        ) from error
     except _transport_errors() as error:
         if "onsistency check failed" in str(error):
             raise ValueError(f"a file of {name} came damaged: {_first_line(error)}; load it again") from error
