@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LowRankAdapter,
         MemoryAdapter,
         TwoLayerAdapter,
+        register_adapter,
     )
     from langchain_embedding_adapter.calibration import ScoreCalibration
     from langchain_embedding_adapter.config import TrainingConfig
@@ -89,6 +90,7 @@ _HOMES = {
     "pairs_from_logs": "logs",
     "plan_qa_pairs": "generation",
     "read_store": "stores",
+    "register_adapter": "adapters",
     "register_store": "stores",
 }
 
@@ -128,6 +130,7 @@ __all__ = [
     "pairs_from_logs",
     "plan_qa_pairs",
     "read_store",
+    "register_adapter",
     "register_store",
 ]
 

@@ -33,6 +33,8 @@ class ScoreCalibration:
     def __post_init__(self) -> None:
         if len(self.adapted) != len(self.base) or not self.adapted:
             raise ValueError(f"expected as many scores on both sides, got {len(self.adapted)} and {len(self.base)}")
+        if not np.isfinite([*self.adapted, *self.base]).all():
+            raise ValueError("the scores of a calibration must be finite numbers")
         if np.any(np.diff(self.adapted) <= 0) or np.any(np.diff(self.base) < 0):
             raise ValueError("the scores of a calibration must rise")
 
@@ -59,10 +61,10 @@ class ScoreCalibration:
         Raises:
             ValueError: If it is something else.
         """
-        try:
-            return cls(tuple(map(float, data["adapted"])), tuple(map(float, data["base"])))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"expected a calibration with 'adapted' and 'base' scores, got {data!r:.80}") from error
+        sides = [data.get(name) for name in ("adapted", "base")] if isinstance(data, Mapping) else [None]
+        if not all(isinstance(side, list | tuple) and all(map(_is_score, side)) for side in sides):
+            raise ValueError(f"expected a calibration with 'adapted' and 'base' scores, two lists, got {data!r:.80}")
+        return cls(*(tuple(map(float, side or ())) for side in sides))
 
     @classmethod
     def fit(cls, base: tuple[Array, NDArray[np.bool_]], adapted: tuple[Array, NDArray[np.bool_]]) -> ScoreCalibration:
@@ -123,6 +125,11 @@ def _steps(scores: Array, right: NDArray[np.bool_]) -> tuple[Array, Array]:
     rates = fitted.x[starts]
     rising = np.concatenate([[True], (np.diff(rates) > 0) & (np.diff(means) > 0)])
     return means[rising], rates[rising]
+
+
+def _is_score(value: object) -> bool:
+    """A number that a score can be: cosines, whose size is about one, with room."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
 
 
 def _read(score: float, places: Sequence[float], values: Sequence[float]) -> float:

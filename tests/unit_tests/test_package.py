@@ -169,6 +169,7 @@ def test_the_door_has_the_expected_names() -> None:
         "pairs_from_logs",
         "plan_qa_pairs",
         "read_store",
+        "register_adapter",
         "register_store",
     ]
     assert all(getattr(package, name) is not None for name in package.__all__)
