@@ -23,6 +23,8 @@ ASIDE = ".saving-"
 LOCK = f"{ASIDE}lock"
 WAIT = 300.0
 """Seconds to wait for another who saves to the same folder."""
+PASSING = (FileNotFoundError, PermissionError) if os.name == "nt" else (FileNotFoundError,)
+"""What opening the lock may meet while somebody else removes it, or the folder that they made in vain."""
 PAUSE, PATIENCE = 0.01, 200
 
 
@@ -102,7 +104,7 @@ def _claimed(folder: Path) -> IO[bytes]:
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError, PermissionError if os.name == "nt" else FileNotFoundError):
+        with contextlib.suppress(*PASSING):
             file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "r+b", buffering=0)
             if _locked(file, folder):
                 return file

@@ -11,8 +11,9 @@ import json
 import math
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,7 @@ MAX_DIGITS = 40
 """Of a whole number: a seed of 128 bits has 39."""
 MAX_AXES = 8
 MAX_SIZE = 2**48
+PAUSE, PATIENCE = 0.01, 20
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
@@ -69,7 +71,7 @@ def open_within(folder: Path, name: str) -> Iterator[IO[bytes]]:
         if target.parent not in homes:
             raise ValueError(f"{path} is a link that leads out of the folder, to {target}; put the file itself there")
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(target, flags), "rb")  # a pipe is opened without waiting for its writer
+        file = os.fdopen(_opened(target, flags), "rb")  # a pipe is opened without waiting for its writer
     except FileNotFoundError:
         raise FileNotFoundError(f"{folder} is no saved adapter: it holds no {name}") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, in older versions of Python
@@ -78,6 +80,15 @@ def open_within(folder: Path, name: str) -> Iterator[IO[bytes]]:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(f"{path} is no ordinary file; put the adapter's own {name} there")
         yield file
+
+
+def _opened(target: Path, flags: int) -> int:
+    """A descriptor. Windows refuses for a moment while another file is put in this one's place."""
+    for _ in range(PATIENCE if os.name == "nt" else 0):
+        with suppress(PermissionError):
+            return os.open(target, flags)
+        time.sleep(PAUSE)
+    return os.open(target, flags)
 
 
 def read_up_to(file: IO[bytes], count: int, path: Path) -> bytes:

@@ -29,7 +29,7 @@ from langchain_embedding_adapter.adapters import expected_shapes
 from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.storage import _hash_of_config, save_folder
 
-MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "3000"))
+MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "2500"))
 MOST_MEMORY = 4 * 2**20
 KINDS = (LinearAdapter(6, 5, bias=True), LowRankAdapter(6, 5, 2), MemoryAdapter(6, 5, 3), TwoLayerAdapter(6, 4, 5))
 PROBES = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)

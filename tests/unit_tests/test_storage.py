@@ -164,6 +164,30 @@ def test_readers_find_whole_adapters_while_savers_replace_them(tmp_path: Path) -
     assert names(folder) == ["README.md", "config.json", "model.safetensors"]
 
 
+@pytest.mark.parametrize("format_version", [1, 2])
+def test_a_load_that_a_save_overtakes_begins_again(format_version: int, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(Path(__file__).parent / "format_1" / "linear", folder)
+    if format_version == 2:
+        save_folder(folder, CONFIG, ARRAYS, "")
+    found = []
+
+    def save_once(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+        found.append((config["format_version"], sorted(shapes)))
+        if len(found) == 1:  # the old weights are open, and about to be read
+            save_folder(folder, {"adapter": "memory"}, {"keys": np.eye(2)}, "")
+
+    config, arrays = load_folder(folder, expect=save_once)
+    assert (config["adapter"], list(arrays)) == ("memory", ["keys"])
+    assert found == [(format_version, ["bias", "weight"]), (2, ["keys"])]
+
+
+def test_a_load_that_never_comes_through_says_so(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "ATTEMPTS", 3)
+    with pytest.raises(ValueError, match="is being saved over and over, so that no load comes through"):
+        load_folder(saved, expect=lambda config, shapes: save_folder(saved, CONFIG, ARRAYS, ""))
+
+
 def test_who_waits_too_long_for_another_saver_is_told(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_replacing, "WAIT", 0.03)
     with (
