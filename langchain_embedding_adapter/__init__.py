@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.pairs import QADataset
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.report import RetrievalReport
+    from langchain_embedding_adapter.routing import AdapterRouter
     from langchain_embedding_adapter.result import TrainingResult
     from langchain_embedding_adapter.stores import (
         StoredPage,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AdaptedEmbeddings": "embeddings",
+    "AdapterRouter": "routing",
     "AdapterTrainer": "trainer",
     "BaseAdapter": "adapters",
     "GenerationConfig": "generation",
@@ -96,6 +98,7 @@ _HOMES = {
 
 __all__ = [
     "AdaptedEmbeddings",
+    "AdapterRouter",
     "AdapterTrainer",
     "BaseAdapter",
     "GenerationConfig",

@@ -170,6 +170,11 @@ class AdaptedEmbeddings(Embeddings):
         return self._history.current.version
 
     @property
+    def serving(self) -> AdapterVersion:
+        """The version that serves: read once, it is whole, whatever other threads do."""
+        return self._history.current
+
+    @property
     def versions(self) -> tuple[AdapterVersion, ...]:
         """The versions that are held in memory, in the order in which they were put in place."""
         return self._history.versions
@@ -183,6 +188,12 @@ class AdaptedEmbeddings(Embeddings):
     def statistics(self) -> QueryStatistics:
         """How many questions the version that serves has adapted, and how far they moved."""
         return self._history.current.statistics
+
+    def answer(self, vector: Sequence[float]) -> tuple[list[float], AdapterVersion]:
+        """Adapt a query vector of the base that is at hand, count it, and say which version did it."""
+        self._check(len(vector))
+        version = self._history.current
+        return version.one(vector), version
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -353,8 +364,7 @@ class AdaptedEmbeddings(Embeddings):
             return push_folder(folder, hub_id, private=private)
 
     def _one(self, vector: Sequence[float]) -> list[float]:
-        self._check(len(vector))
-        return self._history.current.one(vector)
+        return self.answer(vector)[0]
 
     def _many(self, vectors: Sequence[Sequence[float]]) -> list[list[float]]:
         self._check(len(vectors[0]))

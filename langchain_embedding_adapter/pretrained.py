@@ -29,7 +29,7 @@ Precision = Literal["float32", "float16"]
 COVERAGE = "coverage."
 _OWN = {
     *("format", "format_version", "package_version", "weights"),
-    *("adapter", "base_model", "fingerprint", "name", "version"),
+    *("adapter", "base_model", "fingerprint", "name", "version", "sha256", "further_files"),
 }
 """What ``config.json`` holds besides provenance."""
 

@@ -51,6 +51,7 @@ FLOORS = {
     "stores.pgvectorstore": 1.1,
     "stores.qdrant": 1.1,
     "stores.registry": 1.2,
+    "stores.retriever": 1.2,
     "stores.reading": 1.3,
     "stores.twins": 1.3,
     "stores": 1.4,
@@ -77,7 +78,10 @@ FLOORS = {
     "fingerprint": 1.6,
     "language_reference": 2,
     "pretrained": 2.6,
+    "routes": 3.1,
+    "routing": 3.2,
     "serving": 2.3,
+    "shadow": 2.4,
     "versions": 2.4,
     "watching": 1.2,
     "pseudo": 2,
@@ -135,6 +139,7 @@ MODULES = [module.name for module in pkgutil.walk_packages(package.__path__, f"{
 def test_the_door_has_the_expected_names() -> None:
     assert package.__all__ == [
         "AdaptedEmbeddings",
+        "AdapterRouter",
         "AdapterTrainer",
         "BaseAdapter",
         "GenerationConfig",
