@@ -261,29 +261,42 @@ def ask(
 @app.command()
 def info(
     folder: Annotated[Path, typer.Argument(help="A saved adapter, or a run.", show_default=False)],
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask the base model whether it still answers as it did; else exit with 1.")
+    ] = False,
+    embeddings: EmbeddingsName = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what an adapter is, what it was trained on, and how it did.
 
-    embedding-adapter info handbook-run
+    embedding-adapter info handbook-run --check
     """
-    from langchain_embedding_adapter.storage import load_folder
+    from langchain_embedding_adapter.pretrained import describe_saved, recorded_base
 
     inner = folder / "adapter"
-    config, arrays = load_folder(inner if inner.is_dir() else folder)
-    entry, training, report = config["adapter"], config.get("training", {}), config.get("report")
-    lines = [
-        f"{entry['kind']} adapter, {entry['in_features']} → {entry['out_features']} dimensions, "
-        f"{sum(array.size for array in arrays.values()):,} parameters",
-        f"base model: {config['base_model']}",
-    ]
+    config, described = describe_saved(inner if inner.is_dir() else folder)
+    lines = [described]
+    training, report = config.get("training", {}), config.get("report")
     if training:
         lines.append(f"trained on {training['questions']} questions; improved: {training['improved']}")
         if "chosen" in training:
             lines.append(f"chosen: {training['chosen']}")
     if report:
         lines += ["", f"{report['questions']} held-out questions", "", comparison(report["metrics"])]
+    same: bool | None = True
+    if check:
+        from langchain_embedding_adapter.fingerprint import check_base
+
+        if embeddings is None and not inner.is_dir():
+            raise typer.BadParameter("name the model to check: --embeddings provider:model")
+        base = _base(_run(folder), embeddings) if inner.is_dir() else load_embeddings(str(embeddings))
+        found = check_base(recorded_base(config), base)
+        same = found.same
+        lines += ["", f"check: {found}"]
+        config = config | {"check": {"same": same, "verdict": str(found), "matches": list(found.matches)}}
     _print(config, "\n".join(lines), as_json)
+    if same is False:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -127,6 +127,29 @@ def read_version(
     return Pretrained(version, base if check is not None and check.same else None)
 
 
+def describe_saved(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], str]:
+    """The configuration of a saved adapter of any kind, and what it says of itself in a few lines.
+
+    Raises:
+        FileNotFoundError: If there is no saved adapter.
+        ValueError: If it is damaged.
+    """
+    config, arrays = load_folder(folder_or_hub_id)
+    entry, base = config.get("adapter"), recorded_base(config)
+    if not isinstance(entry, dict):
+        raise ValueError(f"{folder_or_hub_id}: config.json does not describe an adapter")
+    parameters = sum(array.size for name, array in arrays.items() if not name.startswith(COVERAGE))
+    name = " ".join(str(config[key]) for key in ("name", "version") if config.get(key) is not None)
+    return config, "\n".join(
+        [
+            *([name] if name else []),
+            f"{entry.get('kind')} adapter, {entry.get('in_features')} → {entry.get('out_features')} dimensions, "
+            f"{parameters:,} parameters",
+            f"base model: {base.get('model')}, {len(base.get('probes') or ())} of its answers recorded",
+        ]
+    )
+
+
 def recorded_base(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a ``config.json`` says of the base model; format 1 has its name alone.
 

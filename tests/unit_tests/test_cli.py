@@ -252,6 +252,25 @@ def test_one_document_is_split_by_passage(command, base, tmp_path: Path) -> None
     assert "the test asks about other passages of it" in trained.err
 
 
+def test_a_model_that_drifts_behind_its_name_is_told(command, base: AngleEmbeddings, pairs: Path) -> None:
+    command("train", "run", "--pairs", pairs, "--embeddings", "some:embeddings")
+    told = command("info", "run", "--check")
+    assert told.code == 0
+    assert "base model: AngleEmbeddings, 3 of its answers recorded" in told.out
+    assert "check: AngleEmbeddings answers 3 of 3 probes as AngleEmbeddings did" in told.out
+    assert command("info", "run/adapter", "--check").err.endswith(
+        "name the model to check: --embeddings provider:model\n"
+    )
+    vector = base._vector
+    base._vector = lambda text: [-value for value in vector(text)]  # type: ignore[method-assign]
+    for folder in ("run", "run/adapter"):
+        told = command("info", folder, "--check", "--embeddings", "some:embeddings")
+        assert told.code == 1
+        assert "answers 3 of 3 probes with other vectors: the model behind the name, or a setting, has" in told.out
+    found = json.loads(command("info", "run", "--check", "--json").out)["check"]
+    assert (found["same"], found["matches"]) == (False, [False, False, False])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
