@@ -100,6 +100,39 @@ def test_how_busy_the_server_is_kept() -> None:
     assert all(0.2 < row["busy"] <= 1 for row in rows)
 
 
+SERVING = ("serving.py", "--dimensions", "16", "--entries", "50", "--calls", "50", "--repeat", "1")
+
+
+@pytest.mark.slow
+def test_what_serving_costs() -> None:
+    rows = run(*SERVING)
+    tables = {name: [row for row in rows if row["table"] == name] for name in ("question", "memory", "first answer")}
+    (question,) = tables["question"]
+    assert list(question["seconds"]) == ["bare NumPy", "ours", "torch"]
+    assert [(row["entries"], row["dimensions"]) for row in tables["memory"]] == [(50, 384), (50, 1536)]
+    for row in [question, *tables["memory"]]:
+        assert all(0 < way["p50"] <= way["p99"] < 1 for way in row["seconds"].values())
+    started = {row["way"]: row for row in tables["first answer"]}
+    assert list(started) == ["langchain-core", "bare NumPy", "ours", "torch"]
+    assert started["ours"]["MiB"] < started["torch"]["MiB"]  # no torch is imported to serve
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("LLAMA_INDEX_PYTHON" not in os.environ, reason="LLAMA_INDEX_PYTHON names no interpreter with it")
+def test_what_serving_costs_beside_llama_index() -> None:
+    rows = run(*SERVING, "--llama-index", os.environ["LLAMA_INDEX_PYTHON"])
+    assert list(rows[0]["seconds"])[-1] == "LlamaIndex"
+    assert rows[-1]["way"] == "LlamaIndex"
+
+
+def test_ways_to_serve_that_differ_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import serving
+
+    with pytest.raises(RuntimeError, match="torch gives another direction"):
+        serving.check({"ours": [1.0, 0.0], "NumPy": [2.0, 0.0], "torch": [1.0, 0.1]})
+
+
 @pytest.mark.skipif("LLAMA_INDEX_PYTHON" not in os.environ, reason="LLAMA_INDEX_PYTHON names no interpreter with it")
 def test_the_recipe_is_what_the_engine_of_llama_index_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
