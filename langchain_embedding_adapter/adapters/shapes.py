@@ -1,4 +1,4 @@
-"""Which arrays an adapter of a built-in kind has, told from its arguments alone.
+"""Which arrays an adapter of one of the package's kinds has, told from its arguments alone.
 
 A saved adapter's arguments are numbers that anyone can write, and its constructor makes arrays of their size. So the
 shapes that they ask for are first compared with those that the weights file really holds.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from langchain_embedding_adapter.adapters.base import BaseAdapter
+from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
@@ -28,7 +29,7 @@ def expected_shapes(adapter_class: type[BaseAdapter], arguments: Mapping[str, An
         arguments: What its constructor would be given.
 
     Returns:
-        ``None`` for a class that is not built in: nothing is known of it.
+        ``None`` for a class of one's own: nothing is known of it.
 
     Raises:
         ValueError: If an argument is missing, too many, or not of the type that the constructor declares.
@@ -56,6 +57,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "int": lambda value: type(value) is int,
     "float": lambda value: type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value),
     "bool": lambda value: type(value) is bool,
+    "str": lambda value: type(value) is str,
 }
 
 
@@ -90,4 +92,5 @@ _RULES: Mapping[type[BaseAdapter], Callable[[Mapping[str, Any]], Shapes]] = {
     LowRankAdapter: _low_rank,
     MemoryAdapter: _memory,
     TwoLayerAdapter: _two_layer,
+    BoundedTwoLayerAdapter: _two_layer,
 }

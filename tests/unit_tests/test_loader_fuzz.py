@@ -26,6 +26,7 @@ import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
 from langchain_embedding_adapter.adapters import expected_shapes
+from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.storage import _hash_of_config, save_folder
 
@@ -331,7 +332,7 @@ def test_every_mutation_loads_whole_or_is_refused() -> None:
     assert len(ways) >= 20
 
 
-@pytest.mark.parametrize("original", KINDS, ids=lambda adapter: adapter.kind)
+@pytest.mark.parametrize("original", [*KINDS, BoundedTwoLayerAdapter(6, 4, 5)], ids=lambda adapter: adapter.kind)
 def test_the_arguments_tell_the_shapes_of_every_kind(original: BaseAdapter) -> None:
     found = {name: array.shape for name, array in original.to_arrays().items()}
     assert expected_shapes(type(original), original.arguments) == found
