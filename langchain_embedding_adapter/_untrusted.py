@@ -7,7 +7,6 @@ opened. Whatever is wrong becomes a ``ValueError`` or ``FileNotFoundError`` that
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import stat
@@ -21,11 +20,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_embedding_adapter._strict_json import parse_json
+
 MAX_JSON = 16 * 2**20
 """Bytes of a configuration, or of the header of a weights file."""
-MAX_DEPTH = 64
-MAX_DIGITS = 40
-"""Of a whole number: a seed of 128 bits has 39."""
 MAX_AXES = 8
 MAX_SIZE = 2**48
 PAUSE, PATIENCE = 0.01, 20
@@ -114,7 +112,7 @@ def read_json_within(folder: Path, name: str) -> tuple[Any, Identity]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is too large, or not what :func:`parse_json` takes.
+        ValueError: If it is too large, or not what ``parse_json`` takes.
     """
     with open_within(folder, name) as file:
         found = os.fstat(file.fileno())
@@ -127,29 +125,6 @@ def read_json_within(folder: Path, name: str) -> tuple[Any, Identity]:
 def identity(found: os.stat_result) -> Identity:
     """What tells a file from one of the same name and content that takes its place."""
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def parse_json(data: bytes, source: str) -> Any:
-    """JSON as the standard has it, and of a sensible size.
-
-    Raises:
-        ValueError: If it is malformed, nested more than ``MAX_DEPTH`` deep, repeats a key, or holds NaN, an infinity, a
-            whole number of more than ``MAX_DIGITS`` digits or half a character.
-    """
-    try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_no_number,
-            parse_int=_whole_number,
-            parse_float=_finite_number,
-        )
-        _check_depth(value)
-    except RecursionError:
-        raise ValueError(f"{source} is not valid JSON here: it is nested more than {MAX_DEPTH} deep") from None
-    except ValueError as error:
-        raise ValueError(f"{source} is not valid JSON: {error}") from error
-    return value
 
 
 def read_weights_within(
@@ -236,41 +211,3 @@ def _entry(key: str, value: Any) -> _Entry:
 
 def _are_sizes(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < MAX_SIZE for value in values)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object repeats a key")
-    return found
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")
-
-
-def _whole_number(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a whole number has {len(text)} digits")
-    return int(text)
-
-
-def _finite_number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is beyond the numbers that are read")
-    return number
-
-
-def _check_depth(value: Any) -> None:
-    """Without recursion; and of texts, that they can be written again."""
-    waiting = [(value, 0)]
-    while waiting:
-        item, depth = waiting.pop()
-        if isinstance(item, str):
-            item.encode("utf-8")
-        elif isinstance(item, dict | list):
-            if depth == MAX_DEPTH:
-                raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
-            inner = [*item, *item.values()] if isinstance(item, dict) else item
-            waiting += [(part, depth + 1) for part in inner if isinstance(part, str | dict | list)]

@@ -8,9 +8,6 @@ the new one, whatever is killed when, and a reader in between never mixes them.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,28 +19,31 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from langchain_embedding_adapter._replacing import ASIDE, only_saver, replace_files, unlike
+from langchain_embedding_adapter._saved_config import (
+    BOOKKEEPING,
+    CARD_FILE,
+    as_json,
+    check_config,
+    config_content,
+    further_files,
+    hash_of_weights,
+    is_further_name,
+    sealed_config,
+)
+from langchain_embedding_adapter._saved_config import CONFIG_FILE as CONFIG_FILE
+from langchain_embedding_adapter._saved_config import FORMAT as FORMAT
+from langchain_embedding_adapter._saved_config import WEIGHTS_FILE as WEIGHTS_FILE
 from langchain_embedding_adapter._untrusted import (
     DTYPES,
     NOT_AS_SAVED,
     Shapes,
     Weights,
     identity,
-    parse_json,
     read_json_within,
     read_weights_within,
 )
 from langchain_embedding_adapter.hub import download_folder
 from langchain_embedding_adapter.hub import push_folder as push_folder
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "README.md"
-
-FORMAT = "langchain-embedding-adapter"
-FORMAT_VERSION = 2
-"""2: the hashes of weights and configuration, the names of further files. Format 1 has none of them and is read."""
-_BOOKKEEPING = ("weights", "further_files", "sha256")
-_FURTHER_FILES_OF_FORMAT_1 = ("report.json", "history.json", "selection.json")
 
 ATTEMPTS = 200
 """So often a load begins again because the adapter was saved meanwhile."""
@@ -80,23 +80,23 @@ def save_folder(
     """
     weights = _weights_file(arrays)
     digest = hashlib.sha256(weights).hexdigest()
-    further = {name: _as_json(value) for name, value in (extra or {}).items()}
+    further = {name: as_json(value) for name, value in (extra or {}).items()}
     for name in further:
-        if not _is_further_name(name):
+        if not is_further_name(name):
             raise ValueError(f"expected a further file's own plain name, such as 'history.json', got {name!r}")
-    content = _config(config, {"sha256": digest, "bytes": len(weights)})
+    content = config_content(config, {"sha256": digest, "bytes": len(weights)})
     folder = Path(folder).absolute()
     _check_place(folder)
     with only_saver(folder):
         _check_place(folder)
         before = _known_config(folder) or {}
-        stale = [name for name in _further_files(before) if name not in further and (folder / name).exists()]
+        stale = [name for name in further_files(before) if name not in further and (folder / name).exists()]
         replace_files(
             folder,
             first=(WEIGHTS_FILE, weights, _aside(digest)),
-            decisive=(CONFIG_FILE, _sealed(content, sorted([*further, *stale]))),
+            decisive=(CONFIG_FILE, sealed_config(content, sorted([*further, *stale]))),
             others={CARD_FILE: card.encode("utf-8"), **further},
-            keep=_aside(_hash_of_weights(before)) if _hash_of_weights(before) else None,
+            keep=_aside(hash_of_weights(before)) if hash_of_weights(before) else None,
             remove=stale,
         )
 
@@ -122,12 +122,12 @@ def load_folder(
     folder = _find(folder_or_hub_id, revision)
     for _ in range(ATTEMPTS):
         config, seen = read_json_within(folder, CONFIG_FILE)
-        _check_config(config, folder)
+        check_config(config, folder)
         found = _read_weights(folder, config, expect)
         if identity((folder / CONFIG_FILE).stat()) == seen:
             if isinstance(found, Exception):
                 raise found
-            return {key: config[key] for key in config if key not in _BOOKKEEPING}, found.arrays
+            return {key: config[key] for key in config if key not in BOOKKEEPING}, found.arrays
         time.sleep(PAUSE)
     raise ValueError(f"{folder} is being saved over and over, so that no load comes through; load it later")
 
@@ -137,7 +137,7 @@ def _read_weights(folder: Path, config: dict[str, Any], expect: Expect | None) -
 
     They may move into their place while they are looked for, so that is looked at again.
     """
-    digest = _hash_of_weights(config)
+    digest = hash_of_weights(config)
     size = config["weights"]["bytes"] if digest else None
     fits = None if expect is None else partial(expect, config)
     wrong: ValueError | OSError | None = None
@@ -154,81 +154,9 @@ def _read_weights(folder: Path, config: dict[str, Any], expect: Expect | None) -
     return wrong
 
 
-def _check_config(config: Any, folder: Path) -> None:
-    path = folder / CONFIG_FILE
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f"{path} does not describe an adapter of this package")
-    version = config.get("format_version")
-    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        raise ValueError(
-            f"{folder} is in format {version!r:.80} and this package reads up to {FORMAT_VERSION}; upgrade the package"
-        )
-    if (version > 1 or "weights" in config) and _hash_of_weights(config) is None:
-        raise ValueError(f"{path} does not tell hash and size of the weights (`weights`): {NOT_AS_SAVED}")
-    if "sha256" in config and config["sha256"] != _hash_of_config(config):
-        raise ValueError(
-            f"{path} is damaged or was edited: its own hash is another. If you meant to edit it, remove its entry "
-            "`sha256`; else fetch or save the adapter again"
-        )
-
-
-def _hash_of_weights(config: Mapping[str, Any]) -> str | None:
-    entry = config.get("weights")
-    if not isinstance(entry, dict) or type(entry.get("bytes")) is not int:
-        return None
-    digest = entry.get("sha256")
-    return digest if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) else None
-
-
-def _hash_of_config(config: Mapping[str, Any]) -> str:
-    """Of its content, however it is laid out, without the entry for this hash."""
-    content = {key: value for key, value in config.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _further_files(config: Mapping[str, Any]) -> list[str]:
-    named = config.get("further_files", _FURTHER_FILES_OF_FORMAT_1 if config.get("format_version") == 1 else ())
-    return [name for name in named if _is_further_name(name)] if isinstance(named, list | tuple) else []
-
-
-def _is_further_name(name: Any) -> bool:
-    own = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
-    return isinstance(name, str) and name not in own and re.fullmatch(r"[\w-][\w. -]*", name) is not None
-
-
 def _aside(digest: str | None) -> str:
     """Where weights wait for the configuration that names them."""
     return f"{ASIDE}{digest}.safetensors"
-
-
-def _config(config: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``config.json`` but for its last entries, in an order that people read."""
-    try:
-        json.dumps(config.get("adapter"), allow_nan=False)
-    except ValueError as error:
-        raise ValueError(f"the adapter was made with arguments that JSON cannot hold: {error}") from error
-    own = {"format": FORMAT, "format_version": FORMAT_VERSION}
-    told = {key: value for key, value in config.items() if key not in (*own, *_BOOKKEEPING)}
-    content: dict[str, Any] = parse_json(_as_json(own | told | {"weights": weights}), CONFIG_FILE)
-    return content
-
-
-def _sealed(content: dict[str, Any], further: list[str]) -> bytes:
-    """The content of ``config.json`` with the files beside it, those that are about to be removed too, and its hash."""
-    content = content | {"further_files": further}
-    return _as_json(content | {"sha256": _hash_of_config(content)})
-
-
-def _as_json(value: Any) -> bytes:
-    return (json.dumps(_without_nan(value), ensure_ascii=False, indent=1) + "\n").encode("utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    return [_without_nan(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _weights_file(arrays: Arrays) -> bytes:

@@ -25,12 +25,13 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
+from langchain_embedding_adapter._saved_config import hash_of_config
 from langchain_embedding_adapter.adapters import expected_shapes
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
-from langchain_embedding_adapter.storage import _hash_of_config, save_folder
+from langchain_embedding_adapter.storage import save_folder
 
-MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "2500"))
+MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "2000"))
 MOST_MEMORY = 4 * 2**20
 KINDS = (LinearAdapter(6, 5, bias=True), LowRankAdapter(6, 5, 2), MemoryAdapter(6, 5, 3), TwoLayerAdapter(6, 4, 5))
 PROBES = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
@@ -85,7 +86,7 @@ class Saved:
         config, weights = self.config, self.files["model.safetensors"]
         if isinstance(config, dict):
             config["weights"] = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)}
-            config["sha256"] = _hash_of_config(config)
+            config["sha256"] = hash_of_config(config)
             self.config = config
 
 
