@@ -173,6 +173,7 @@ def pairs_from_beir(corpus: Rows, queries: Rows, qrels: Rows) -> QADataset:
         corpus={key: text for key, text in passages.items() if text},
         relevant_docs={query: list(row) for query, row in grades.items()},
         grades={query: row for query, row in grades.items() if set(row.values()) != {1.0}},
+        origin={"how": "from a dataset in BEIR's form"},
     )
 
 
@@ -229,6 +230,7 @@ class _Pairs:
             corpus=self.corpus,
             relevant_docs={query: list(passages) for query, passages in self.relevant.items()},
             documents=self.documents,
+            origin={"how": f"from {source}"},
         )
 
 

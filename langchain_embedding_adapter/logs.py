@@ -293,6 +293,7 @@ class _Log:
             relevant_docs={query: list(row) for query, row in grades.items()},
             documents=documents,
             grades={query: row for query, row in grades.items() if set(row.values()) != {1.0}},
+            origin={"how": "from a log of what people asked and took"},
         )
         return LoggedPairs(
             dataset=dataset,

@@ -6,7 +6,7 @@ LangChain's ``init_embeddings`` and ``init_chat_model``, plus ``local:wordllama`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.embeddings import Embeddings
 
@@ -21,12 +21,14 @@ _PROMPTS = ("prompt", "prompt_name")
 _NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
 
 
-def model_name(embeddings: Embeddings) -> str:
-    """The class of the embeddings and, where it says so, the model: ``OpenAIEmbeddings:text-embedding-3-small``.
+def model_name(embeddings: Any) -> str:
+    """The class of embeddings, or of any model, and its name where it has one.
 
     >>> from langchain_core.embeddings import DeterministicFakeEmbedding
     >>> model_name(DeterministicFakeEmbedding(size=8))
     'DeterministicFakeEmbedding'
+
+    One with a name is told as ``OpenAIEmbeddings:text-embedding-3-small``.
     """
     name = type(embeddings).__name__
     for attribute in _NAME_ATTRIBUTES:

@@ -1,8 +1,8 @@
 """Questions and passages on disk: our JSON, LlamaIndex's JSON, a BEIR folder, the answers of a generation.
 
 Each reader returns, and each writer takes, the plain fields of a ``QADataset`` (queries, corpus, relevant_docs,
-documents, grades, styles, parts, pseudo_styles); the dataset itself checks them. Nothing here knows the class, so that
-the two can change apart.
+documents, grades, styles, parts, pseudo_styles, origin); the dataset itself checks them. Nothing here knows the class,
+so that the two can change apart.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _read_json(path: Path) -> Fields:
     version = content.get("version", JSON_VERSION)
     if not isinstance(version, int) or version > JSON_VERSION:
         raise ValueError(f"{path} was written by a newer version of this package; upgrade it to read the file")
-    optional = ("documents", "grades", "styles", "parts", "pseudo_styles")
+    optional = ("documents", "grades", "styles", "parts", "pseudo_styles", "origin")
     return {name: content[name] for name in (*required, *optional) if name in content}
 
 

@@ -6,11 +6,13 @@ it is made, saved and loaded in either's format, and split so that no passage bo
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_embedding_adapter.duplicates import near_duplicates
 from langchain_embedding_adapter.groups import Groups
@@ -32,6 +34,8 @@ class QADataset:
         parts: Question id to ``"train"``, ``"validation"`` or ``"test"``, where that was laid down beforehand.
         pseudo_styles: Question id to how it was cut from its passage, for questions that nobody asked
             (:func:`~langchain_embedding_adapter.generate_pseudo_questions`); empty for real ones.
+        origin: How the questions came about, as JSON can hold it: the model and the prompt that wrote them, the log or
+            the dataset they are from. An adapter's card tells it.
 
     Raises:
         ValueError: If an id is in no corpus, a question or passage is blank, or a question has no passage.
@@ -54,6 +58,7 @@ class QADataset:
     styles: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
     pseudo_styles: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -68,6 +73,12 @@ class QADataset:
         if self.corpus:
             known = f"of {len(self.corpus)} passage{'s' * (len(self.corpus) != 1)}"
         return f"{len(self)} question{'s' * (len(self) != 1)} about {asked} {known}"
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell these questions and their pairs from others."""
+        content = json.dumps([self.queries, self.relevant_docs, self.grades], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def grade(self, query: str, passage: str) -> float:
         """How well a passage answers a question: its grade, 1 where none is given, 0 where it does not answer."""
@@ -103,6 +114,7 @@ class QADataset:
             styles={query: self.styles[query] for query in kept if query in self.styles},
             parts={query: self.parts[query] for query in kept if query in self.parts},
             pseudo_styles={query: self.pseudo_styles[query] for query in kept if query in self.pseudo_styles},
+            origin=self.origin,
         )
 
     def part(self, name: str) -> QADataset:
@@ -180,6 +192,7 @@ class QADataset:
             "styles": self.styles,
             "parts": self.parts,
             "pseudo_styles": self.pseudo_styles,
+            "origin": self.origin,
         }
         write_fields(fields, path, format or ("json" if Path(path).suffix else "beir"), split)
 
@@ -264,6 +277,10 @@ def _check(dataset: QADataset) -> None:
     ]
     if graded:
         raise ValueError(f"`grades` must be above 0 and belong to pairs of `relevant_docs`: {_some(graded)}")
+    if not isinstance(dataset.origin, dict):
+        raise ValueError(
+            f"expected `origin` to be an object that tells whence the pairs are, got {dataset.origin!r:.80}"
+        )
     for name in ("styles", "parts", "pseudo_styles"):
         strangers = getattr(dataset, name).keys() - dataset.queries.keys()
         if strangers:

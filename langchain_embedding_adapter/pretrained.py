@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import BaseAdapter
-from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.card import write_card
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.fingerprint import BaseCheck, check_base
-from langchain_embedding_adapter.restoring import restore_adapter
+from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.serving import AdapterVersion
 from langchain_embedding_adapter.storage import load_folder, save_folder
 
@@ -28,8 +27,8 @@ Precision = Literal["float32", "float16"]
 
 COVERAGE = "coverage."
 _OWN = {
-    *("format", "format_version", "package_version", "weights"),
-    *("adapter", "base_model", "fingerprint", "name", "version", "sha256", "further_files"),
+    *("format", "format_version", "package_version"),
+    *("adapter", "base_model", "fingerprint", "name", "version"),
 }
 """What ``config.json`` holds besides provenance."""
 
@@ -104,7 +103,7 @@ def read_version(
         FileNotFoundError: If there is no saved adapter.
         ValueError: If it is damaged, of a kind that is not known, or was trained on another model.
     """
-    config, arrays = load_folder(folder_or_hub_id, revision=revision)
+    config, arrays = load_arrays_and_config(folder_or_hub_id, revision=revision, adapter_class=adapter_class)
     source = str(folder_or_hub_id)
     of_coverage = {name: array for name, array in arrays.items() if name.startswith(COVERAGE)}
     own = {name: array for name, array in arrays.items() if name not in of_coverage}
@@ -112,8 +111,6 @@ def read_version(
     provenance = {key: value for key, value in config.items() if key not in _OWN}
     try:
         coverage = Coverage.from_arrays(of_coverage, adapter.in_features)
-        if provenance.get("calibration") is not None:
-            ScoreCalibration.from_dict(provenance["calibration"])
         name, label = _text(config, "name") or Path(source).name, _text(config, "version")
         base = recorded_base(config)
         check = check_base(base, embeddings, most=1) if verify else None

@@ -119,6 +119,7 @@ def generate_pseudo_questions(
         relevant_docs=relevant,
         documents={str(chunk.id): document for chunk in chunks if (document := document_of(chunk)) is not None},
         pseudo_styles=pseudo_styles,
+        origin={"how": "cut from the passages; nobody asked them"},
     )
 
 

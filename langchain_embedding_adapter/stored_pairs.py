@@ -78,6 +78,7 @@ def align(dataset: QADataset, stored: StoredVectors) -> QADataset:
         styles=asked.styles,
         parts=asked.parts,
         pseudo_styles=asked.pseudo_styles,
+        origin=asked.origin,
     )
 
 

@@ -257,6 +257,7 @@ class AdapterTrainer:
             "passages": len(task.vectors.passage_ids),
             "passages_asked_about": len(dataset.passages_asked_about()),
             "improved": trained.improved,
+            "data": {**dataset.origin, "digest": dataset.digest},
         }
         if dataset.pseudo_styles:
             training |= {"pseudo_questions": len(dataset.pseudo_styles), "verdict": selection and selection.reason}
@@ -270,6 +271,10 @@ class AdapterTrainer:
         provenance: dict[str, Any] = {
             "report": None if report.adapted_scores is None else report.to_dict,
             "training": training,
+            "log": {
+                "history": trained.history,
+                "candidates": [] if selection is None else selection.to_dict()["candidates"],
+            },
         }
         if calibration is not None:
             provenance["calibration"] = calibration.to_dict()

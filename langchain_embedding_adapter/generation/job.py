@@ -26,6 +26,7 @@ from langchain_embedding_adapter.generation.prompts import JUDGE_PROMPT
 from langchain_embedding_adapter.generation.second_look import found_again, says_no
 from langchain_embedding_adapter.generation.settings import GenerationConfig
 from langchain_embedding_adapter.generation.summary import GenerationPlan, GenerationSummary
+from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pair_files import Fields, add_chunk, add_questions, empty_fields
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.review import Review
@@ -71,6 +72,13 @@ class Job:
         self.verdicts = AnswerFile(None if self.path is None else self.path.with_suffix(".judged.jsonl"), ("answer",))
         self.parts: dict[str, str] = {}
         self.asked = 0
+        self.origin = {
+            "how": "written by a language model",
+            **({} if llm is None else {"model": _model_of(llm)}),
+            "prompt": "" if settings.chain is not None else _template(self.wordings[0].prompt),
+            "styles": sorted({wording.style.name for wording in self.wordings}),
+            "questions_per_chunk": settings.questions_per_chunk,
+        }
 
     @contextmanager
     def asking(self, show_progress: bool | None) -> Iterator[tuple[list[Any], OnAnswer]]:
@@ -136,7 +144,8 @@ class Job:
             write_json(self.path.with_suffix(".summary.json"), summary.to_dict())
         logger.info("%s", summary)
         self._complain(summary)
-        return QADataset(**self._fields(review))
+        origin = {**self.origin, "chunks": summary.chunks, "turned_down": summary.rejected}
+        return QADataset(**self._fields(review), origin=origin)
 
     def plan(self, prices: tuple[float, float] | None) -> GenerationPlan:
         """What is left to ask."""
@@ -262,6 +271,19 @@ class Job:
                 f"no answer held a usable question ({reasons or 'nothing that reads like one'}); the first answer was: "
                 f"{example[:200]!r}"
             )
+
+
+def _model_of(llm: Any) -> str:
+    """The name of the model within what binds it, repeats its calls or has others to fall back on."""
+    while (inner := getattr(llm, "bound", None) or getattr(llm, "runnable", None)) is not None:
+        llm = inner
+    return model_name(llm)
+
+
+def _template(prompt: Any) -> str:
+    """The words of a prompt, its variables in braces; nothing of one that has no words."""
+    words = getattr(prompt, "pretty_repr", str)()
+    return str(words).strip()
 
 
 def _spread(count: int, limit: int | None) -> list[int]:
