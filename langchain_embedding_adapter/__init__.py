@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TwoLayerAdapter,
         register_adapter,
     )
+    from langchain_embedding_adapter.bridge_report import BridgeEvaluation, BridgeReport
     from langchain_embedding_adapter.calibration import ScoreCalibration
     from langchain_embedding_adapter.config import TrainingConfig
     from langchain_embedding_adapter.datasets_elsewhere import (
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
     )
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
+    from langchain_embedding_adapter.model_change import BridgeResult, bridge_models
     from langchain_embedding_adapter.moving_in import load_llama_index_adapter, load_openai_matrix
     from langchain_embedding_adapter.pairs import QADataset
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.report import RetrievalReport
-    from langchain_embedding_adapter.routing import AdapterRouter
     from langchain_embedding_adapter.result import TrainingResult
+    from langchain_embedding_adapter.routing import AdapterRouter
     from langchain_embedding_adapter.stores import (
         StoredPage,
         StoredVectors,
@@ -61,6 +63,9 @@ _HOMES = {
     "AdapterRouter": "routing",
     "AdapterTrainer": "trainer",
     "BaseAdapter": "adapters",
+    "BridgeEvaluation": "bridge_report",
+    "BridgeReport": "bridge_report",
+    "BridgeResult": "model_change",
     "GenerationConfig": "generation",
     "LinearAdapter": "adapters",
     "LoggedPairs": "logs",
@@ -81,6 +86,7 @@ _HOMES = {
     "WordLlamaEmbeddings": "local",
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
+    "bridge_models": "model_change",
     "evaluate_retrieval": "evaluation",
     "generate_pseudo_questions": "pseudo",
     "generate_qa_pairs": "generation",
@@ -101,6 +107,9 @@ __all__ = [
     "AdapterRouter",
     "AdapterTrainer",
     "BaseAdapter",
+    "BridgeEvaluation",
+    "BridgeReport",
+    "BridgeResult",
     "GenerationConfig",
     "LinearAdapter",
     "LoggedPairs",
@@ -122,6 +131,7 @@ __all__ = [
     "__version__",
     "adapt_store",
     "agenerate_qa_pairs",
+    "bridge_models",
     "evaluate_retrieval",
     "generate_pseudo_questions",
     "generate_qa_pairs",

@@ -10,12 +10,12 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.ranking import DEFAULT_KS, compare
+from langchain_embedding_adapter.ranking import DEFAULT_KS, Adapt, compare
 from langchain_embedding_adapter.report import RetrievalReport
-from langchain_embedding_adapter.stored_pairs import align, embed_questions
+from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.through_store import evaluate_through
-from langchain_embedding_adapter.vectors import Floats, VectorCache, embed_dataset
+from langchain_embedding_adapter.vectors import Floats, VectorCache, cache_of, embed_dataset, embed_queries
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def evaluate_retrieval(
 
     Args:
         embeddings: Any LangChain embeddings. With ``AdaptedEmbeddings`` the report sets base against adapted; each
-            text is embedded once, by the base.
+            text is embedded once, by the base. Where another model embeds the documents (``document_embeddings``), base
+            are that model's own queries.
         dataset: Questions that training has not seen.
         ks: The cut-offs.
         store: A vector store that holds the passages, embedded by the base: no document is embedded, and the report, a
@@ -60,15 +61,24 @@ def evaluate_retrieval(
         Hit rate, recall, MRR, nDCG and MAP at each cut-off; base against adapted with a paired randomisation test.
 
     Raises:
-        ValueError: If the dataset has no question, or query and passage vectors differ in length.
+        ValueError: If the dataset has no question, query and passage vectors differ in length, or another model than
+            the base built the index and is not at hand.
     """
     if dataset.pseudo_styles:
         logger.warning(
             "%d of these questions are pseudo-questions: a gain on them is no gain", len(dataset.pseudo_styles)
         )
-    base, adapt = embeddings, None
+    base = embeddings
+    adapt: Adapt | None = None
     if isinstance(embeddings, SupportsAdapt):
         base, adapt = embeddings.embeddings, embeddings.adapt
+        native = getattr(embeddings, "document_embeddings", base)
+        if native is not base:
+            if store is not None:
+                stored = as_stored(store) if stored is None else stored
+                dataset = align(dataset, stored)
+            adapt = _bridged(embeddings, dataset, cache=cache, show_progress=show_progress)
+            base, cache = native, None if cache is None else cache_of(native, cache, base)
     if isinstance(store, VectorStore):
         return evaluate_through(
             store,
@@ -81,9 +91,18 @@ def evaluate_retrieval(
             cache=cache,
             show_progress=show_progress,
         )
-    if search_kwargs or stored is not None:
+    if search_kwargs or (stored is not None and store is None):
         raise ValueError("`search_kwargs` and `stored` go with a vector store as `store`, and none is given")
     if store is not None:
         aligned = align(dataset, store)
         return compare(embed_questions(base, aligned, store, cache=cache, show_progress=show_progress), adapt, ks)
     return compare(embed_dataset(base, dataset, cache=cache, show_progress=show_progress), adapt, ks)
+
+
+def _bridged(
+    embeddings: SupportsAdapt, dataset: QADataset, *, cache: VectorCache | None, show_progress: bool | None
+) -> Adapt:
+    """What puts the adapted queries of one model in the place of another's for the same questions."""
+    texts = list(dataset.queries.values())
+    queries = embed_queries(embeddings.embeddings, texts, cache=cache, show_progress=show_progress)
+    return lambda _: embeddings.adapt(queries)

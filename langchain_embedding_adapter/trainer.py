@@ -52,6 +52,8 @@ class AdapterTrainer:
 
     Args:
         embeddings: The base embeddings, those that the index was built with; they stay as they are.
+        document_embeddings: The embeddings that the index was built with, where these are others
+            (:func:`bridge_models`): passages are embedded by them, questions by ``embeddings``.
         llm: Any LangChain chat model, for :meth:`generate_dataset`.
         config: The settings; :class:`TrainingConfig` has the defaults.
         cache: A file in which vectors are kept between runs, or a cache that is open; by default they are kept as
@@ -74,13 +76,16 @@ class AdapterTrainer:
         embeddings: Embeddings,
         llm: Runnable[Any, Any] | None = None,
         *,
+        document_embeddings: Embeddings | None = None,
         config: TrainingConfig | None = None,
         cache: str | Path | VectorCache | None = None,
         show_progress: bool | None = None,
     ) -> None:
-        if not isinstance(embeddings, Embeddings):
-            raise TypeError(f"expected LangChain Embeddings, got {type(embeddings).__name__}")
+        for given in (embeddings, embeddings if document_embeddings is None else document_embeddings):
+            if not isinstance(given, Embeddings):
+                raise TypeError(f"expected LangChain Embeddings, got {type(given).__name__}")
         self.embeddings = embeddings
+        self.document_embeddings = document_embeddings
         self.llm = llm
         self.config = config or TrainingConfig()
         self.show_progress = show_progress
@@ -193,6 +198,8 @@ class AdapterTrainer:
             raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
         if "test" in dataset.parts.values():
             logger.warning("the dataset holds its test questions; train on dataset.part('train')")
+        if self.document_embeddings is not None and (teacher is not None or calibrate):
+            raise ValueError("`teacher` and `calibrate` start from the base's own scores, and a bridged index has none")
         stored = None if store is None else as_stored(store)
         dataset, vectors = self._embed(dataset, stored)
         start = self._start(adapter, vectors)
@@ -282,6 +289,7 @@ class AdapterTrainer:
             embeddings=AdaptedEmbeddings(
                 self.embeddings,
                 trained.adapter,
+                document_embeddings=self.document_embeddings,
                 provenance=provenance,
                 coverage=partial(Coverage.of, task.vectors.queries, config.seed),
             ),
@@ -307,7 +315,8 @@ class AdapterTrainer:
         stored = as_stored(store)
         if not stored.texts:
             raise ValueError("the store was read without texts, and questions are written about them")
-        if options.get("found_within") is not None and "embeddings" not in options:
+        searched = options.get("found_within") is not None and "embeddings" not in options
+        if searched and self.document_embeddings is None:
             remember_documents(self._cache, self.embeddings, stored.texts, stored.vectors)
         return stored.documents
 
@@ -323,6 +332,7 @@ class AdapterTrainer:
         """The dataset, by the store's ids if there is a store, and its vectors."""
         options: dict[str, Any] = {"cache": self._cache, "show_progress": self.show_progress}
         if stored is None:
+            options["document_embeddings"] = self.document_embeddings
             return dataset, embed_dataset(self.embeddings, dataset, **options)
         dataset = align(dataset, stored)
         return dataset, embed_questions(self.embeddings, dataset, stored, **options)
@@ -330,6 +340,13 @@ class AdapterTrainer:
     def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors) -> BaseAdapter:
         """The adapter to start from, checked against the vectors it will see."""
         in_features, out_features = vectors.queries.shape[1], vectors.passages.shape[1]
+        bridged = self.document_embeddings is not None or in_features != out_features
+        if bridged and not isinstance(adapter, (LinearAdapter, MemoryAdapter)):
+            raise ValueError(
+                f"another model than {model_name(self.embeddings)} has embedded the passages, and no identity leads "
+                f"from its {in_features} dimensions to their {out_features}: bridge the models first (bridge_models) "
+                f"and train that adapter again, train(…, adapter=bridge.adapter); got adapter={adapter!r}"
+            )
         if adapter is None or adapter in ("auto", LinearAdapter.kind, MemoryAdapter.kind):
             return LinearAdapter(in_features, out_features)
         if adapter == TwoLayerAdapter.kind:

@@ -7,6 +7,7 @@ would give other vectors the other way round), and is kept, in memory or in a fi
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import sqlite3
@@ -185,6 +186,7 @@ class VectorCache:
     def __init__(self, path: str | Path | None = None) -> None:
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._name = b""
         try:
             self._database = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False)
             with self._database:
@@ -199,16 +201,24 @@ class VectorCache:
         found: dict[bytes, Floats] = {}
         with closing(self._database.cursor()) as cursor:
             for key in keys:
-                row = cursor.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()
+                row = cursor.execute("SELECT vector FROM vectors WHERE key = ?", (self._name + key,)).fetchone()
                 if row is not None:
                     found[key] = np.frombuffer(row[0], dtype="<f4")
         return found
 
     def store(self, vectors: dict[bytes, Floats]) -> None:
         """Keep these vectors; they are on disk when this returns."""
-        rows = ((key, np.ascontiguousarray(vector, dtype="<f4").tobytes()) for key, vector in vectors.items())
+        rows = (
+            (self._name + key, np.ascontiguousarray(vector, dtype="<f4").tobytes()) for key, vector in vectors.items()
+        )
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+    def beside(self, name: str) -> VectorCache:
+        """The same database with entries of their own for ``name``: another model that goes by the same name, say."""
+        other = copy.copy(self)
+        other._name = name.encode()
+        return other
 
     def close(self) -> None:
         """Close the database."""
@@ -219,6 +229,7 @@ def embed_dataset(
     embeddings: Embeddings,
     dataset: QADataset,
     *,
+    document_embeddings: Embeddings | None = None,
     cache: VectorCache | None = None,
     show_progress: bool | None = None,
 ) -> PairVectors:
@@ -228,6 +239,7 @@ def embed_dataset(
         embeddings: The base embeddings. A client of a service (one with its own ``aembed_query``) gets several
             questions at a time, a local model one after the other.
         dataset: What to embed.
+        document_embeddings: What passages are embedded by, where the index was built with another model.
         cache: Where vectors are looked up first and kept as they come; a passing one if not given.
         show_progress: Progress bars; by default where standard error is a terminal.
 
@@ -239,15 +251,9 @@ def embed_dataset(
         raise ValueError("the dataset holds no texts of its passages; name the vector store that does: store=…")
     cache = cache or VectorCache()
     queries = embed_queries(embeddings, list(dataset.queries.values()), cache=cache, show_progress=show_progress)
-    passages = _embed(
-        list(dataset.corpus.values()),
-        "document",
-        embeddings.embed_documents,
-        DOCUMENT_BATCH,
-        model_name(embeddings),
-        cache,
-        show_progress,
-    )
+    documents = embeddings if document_embeddings is None else document_embeddings
+    options: dict[str, Any] = {"cache": cache_of(documents, cache, embeddings), "show_progress": show_progress}
+    passages = embed_passages(documents, list(dataset.corpus.values()), **options)
     return PairVectors.from_arrays(dataset, queries, passages)
 
 
@@ -268,6 +274,32 @@ def embed_queries(
         cache or VectorCache(),
         show_progress,
     )
+
+
+def embed_passages(
+    embeddings: Embeddings,
+    texts: Sequence[str],
+    *,
+    cache: VectorCache | None = None,
+    show_progress: bool | None = None,
+) -> Floats:
+    """``embed_documents`` of every text, each distinct one once: ``(texts, dimensions)``; see :func:`embed_dataset`."""
+    return _embed(
+        list(texts),
+        "document",
+        embeddings.embed_documents,
+        DOCUMENT_BATCH,
+        model_name(embeddings),
+        cache or VectorCache(),
+        show_progress,
+    )
+
+
+def cache_of(other: Embeddings, cache: VectorCache, embeddings: Embeddings) -> VectorCache:
+    """Where to keep vectors of a model used beside ``embeddings``: apart from its own where both go by one name."""
+    if other is embeddings or model_name(other) != model_name(embeddings):
+        return cache
+    return cache.beside("the index's own model")
 
 
 def remember_documents(
