@@ -117,16 +117,14 @@ def _explained(hub_id: str, revision: str | None = None) -> Iterator[None]:
             f"{hub_id} is on the hub and has no revision {revision!r}; name one of its branches, tags or commits"
         ) from error
     except errors.LocalEntryNotFoundError as error:
+        reason = error.__cause__ or error
+        _raise_if_refused(reason, name)
         raise FileNotFoundError(
-            f"{name} is not in the hub's cache, and the hub could not be reached: "
-            f"{_first_line(error.__cause__ or error)}; "
+            f"{name} is not in the hub's cache, and the hub could not be reached: {_first_line(reason)}; "
             "load it once while there is a connection and HF_HUB_OFFLINE is not set"
         ) from error
     except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        if status in (401, 403):
-            trouble = "does not know you" if status == 401 else "does not allow you this"
-            raise PermissionError(f"{name}: the hub {trouble} ({_first_line(error)}); {LOG_IN}") from error
+        _raise_if_refused(error, name)
         raise ConnectionError(f"{name}: the hub answered with an error: {_first_line(error)}") from error
     except RuntimeError as error:  # of a large file's upload, around what happened
         cause = _first_line(error.__cause__ or error)
@@ -139,6 +137,13 @@ def _explained(hub_id: str, revision: str | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's own trouble
         raise ConnectionError(f"{name}: the hub could not be reached: {_first_line(error)}") from error
+
+
+def _raise_if_refused(error: BaseException, name: str) -> None:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        trouble = "does not know you" if status == 401 else "does not allow you this"
+        raise PermissionError(f"{name}: the hub {trouble} ({_first_line(error)}); {LOG_IN}") from error
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:

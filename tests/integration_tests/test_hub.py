@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 from langchain_embedding_adapter import AdaptedEmbeddings
 from langchain_embedding_adapter.hub import download_folder, push_folder
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A hub on this machine that everything goes to, an empty cache, and ``me`` logged in."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the stand-in speaks LFS
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)  # the stand-in speaks LFS
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN", "token-me")
@@ -39,7 +39,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 def go_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    for module in (constants, file_download):  # clients before version 1 keep a copy
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
 
 
 @pytest.fixture
@@ -141,6 +143,12 @@ def test_a_token_that_is_wrong(hub: Hub, adapted: AdaptedEmbeddings, monkeypatch
         load_folder(NAME)
     with pytest.raises(PermissionError, match="the hub does not know you"):
         adapted.push_to_hub(NAME)
+
+
+def test_a_token_that_may_not_read(hub: Hub) -> None:
+    hub.status = 403
+    with pytest.raises(PermissionError, match="the hub does not allow you this"):
+        load_folder(NAME)
 
 
 def test_a_push_without_a_login(hub: Hub, adapted: AdaptedEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
