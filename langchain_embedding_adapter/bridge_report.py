@@ -72,8 +72,9 @@ class BridgeReport:
         for row in self.rows:
             name = row.name + " (taken)" * (row.name == self.chosen)
             cells.append([name, *(f"{value:.3f}" for value in (row.covered, row.uncovered, row.figure))])
-        kept = "" if self.share_kept is None else f", {self.share_kept:.1%} of the old model's own figure"
-        head = f"{self.texts} texts, {self.coverage:.0%} of the index; {self.questions} pseudo-questions{kept}"
+        head = f"{self.texts} texts, {self.coverage:.0%} of the index; {self.questions} pseudo-questions"
+        if self.share_kept is not None:
+            head += f", {self.share_kept:.1%} of the old model's own figure on them (of real questions: evaluate)"
         return f"{head}\n\n{aligned(['nDCG@10', 'texts learned from', 'texts left out', 'by coverage'], cells)}"
 
 

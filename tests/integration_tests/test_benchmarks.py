@@ -194,3 +194,29 @@ def test_the_table_of_thresholds(data: Path) -> None:
     assert all(row["right"] > 0 and row["hits"] > 0 for row in base.values())
     adapted = [row for row in rows if row["scores"] == "adapted"]
     assert all(row["best"] > base[row["collection"]]["best"] for row in adapted)
+
+
+@pytest.mark.slow
+def test_the_table_of_other_models(tmp_path: Path) -> None:
+    """WordLlama asks an index of a model that adds up random vectors of words."""
+    random = np.random.default_rng(0)
+    words = ["river", "stone", "garden", "winter", "paper", "copper", "market", "engine", "harbour", "forest", "letter"]
+    of_word = {word: random.normal(size=24) for word in words}
+    corpus = {f"p{row}": " ".join(random.choice(words, 6, replace=False)) + "." for row in range(60)}
+    queries = {f"q{key}": " ".join(random.choice(text[:-1].split(), 4, False)) for key, text in corpus.items()}
+
+    def vectors(texts: dict[str, str]) -> np.ndarray:
+        found = np.stack([sum(of_word[word] for word in text.rstrip(".").split()) for text in texts.values()])
+        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+    content = {"queries": queries, "corpus": corpus, "relevant_docs": {query: [query[1:]] for query in queries}}
+    (tmp_path / "lyft_10k_2021.json").write_text(json.dumps(content))
+    stored = tmp_path / "lyft_10k_2021.all-MiniLM-L6-v2.npz"
+    np.savez(stored, query_vectors=vectors(queries), document_vectors=vectors(corpus))
+
+    chosen = ("--collections", "lyft_10k_2021", "--most-texts", "40")
+    (row,) = run("model_change.py", "--data", str(tmp_path), *chosen)
+    assert (row["asks"], row["index of"], row["texts"], row["of"]) == ("WordLlama", "MiniLM", 40, 60)
+    assert 20 < row["questions"] < 40
+    assert row["linear"] > row["ridge"]
+    assert row["bridge"] > 0.5 * row["native"]

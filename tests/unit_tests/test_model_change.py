@@ -223,7 +223,7 @@ def test_the_report_says_what_was_tried(bridge) -> None:
     report: BridgeReport = bridge.report
     lines = str(report).splitlines()
     assert lines[0].startswith("80 texts, 100% of the index")
-    assert lines[0].endswith("of the old model's own figure")
+    assert lines[0].endswith("of the old model's own figure on them (of real questions: evaluate)")
     assert sum("(taken)" in line for line in lines) == 1
     assert {row.name for row in report.rows} >= set(ALIGNMENTS)
     assert report.native is not None
