@@ -37,6 +37,7 @@ from langchain_embedding_adapter.fitting import (
     fit_linear,
     fit_memory,
     mean_answers,
+    memory_for,
 )
 from langchain_embedding_adapter.folds import Fold, question_folds, topic_folds
 from langchain_embedding_adapter.metrics import label
@@ -281,7 +282,7 @@ def fit_chosen(
         known: MemoryAdapter | None = start
     else:
         size, known = memory_size(vectors, config), None
-    memory = MemoryAdapter(start.in_features, start.out_features, size, temperature=temperature, strength=strength)
+    memory = memory_for(start.in_features, start.out_features, size, temperature, strength)
     memory.weight = linear.weight
     return fit_memory(vectors, memory, config.seed, known=known), history
 

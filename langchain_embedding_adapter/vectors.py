@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.stores import Metric
+
+if TYPE_CHECKING:
+    from langchain_embedding_adapter.stores import Metric  # it brings the vector stores, and serving needs none of them
 
 logger = logging.getLogger(__name__)
 

@@ -71,11 +71,12 @@ def _low_rank(given: Mapping[str, Any]) -> Shapes:
 
 
 def _memory(given: Mapping[str, Any]) -> Shapes:
-    return {
+    shapes: Shapes = {
         "weight": (given["out_features"], given["in_features"]),
         "keys": (given["size"], given["in_features"]),
         "values": (given["size"], given["out_features"]),
     }
+    return shapes | {"cell": (given["size"],)} if given["cells"] else shapes
 
 
 def _two_layer(given: Mapping[str, Any]) -> Shapes:

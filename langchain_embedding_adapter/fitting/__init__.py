@@ -10,7 +10,7 @@ from __future__ import annotations
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
 from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
 from langchain_embedding_adapter.fitting.descent import fit_by_descent
-from langchain_embedding_adapter.fitting.memory import condense, fit_memory, mean_answers, recall_table
+from langchain_embedding_adapter.fitting.memory import condense, fit_memory, mean_answers, memory_for, recall_table
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
 from langchain_embedding_adapter.fitting.threads import SideBySide
 
@@ -27,5 +27,6 @@ __all__ = [
     "fit_linear",
     "fit_memory",
     "mean_answers",
+    "memory_for",
     "recall_table",
 ]

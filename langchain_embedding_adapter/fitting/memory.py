@@ -6,14 +6,22 @@ import copy
 import logging
 
 import numpy as np
+from numpy.typing import NDArray
 
 from langchain_embedding_adapter.adapters import MemoryAdapter
 from langchain_embedding_adapter.adapters.base import passed_through
+from langchain_embedding_adapter.adapters.memory import MOST_CELLS
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 logger = logging.getLogger(__name__)
 
 BLOCK = 1024
+LARGE = 16_384
+"""A memory of no more entries recalls each by itself."""
+CELLS_PER_ROOT = 2.3
+"""Cells, over the root of the number of entries: 512 of 50,000."""
+SAMPLED, ROUNDS = 8, 4
+"""Of k-means: keys per cell, and how often the centres move."""
 
 
 def fit_memory(
@@ -33,9 +41,35 @@ def fit_memory(
         keys, values = np.concatenate([known.keys[used], keys]), np.concatenate([known.values[used], values])
     keys, values = condense(keys, values, adapter.size, seed)
     fitted = copy.deepcopy(adapter)
+    if adapter.cell is not None:
+        numbers = cells_of(keys, adapter.cells, seed)
+        order = np.argsort(numbers, kind="stable")
+        keys, values = keys[order], values[order]
+        fitted.cell = np.full(adapter.size, adapter.cells, dtype=np.float32)  # what is unused is a cell of its own
+        fitted.cell[: len(keys)] = numbers[order]
     fitted.keys, fitted.values = np.zeros_like(adapter.keys), np.zeros_like(adapter.values)
     fitted.keys[: len(keys)], fitted.values[: len(keys)] = keys, values
     return fitted
+
+
+def memory_for(in_features: int, out_features: int, size: int, temperature: float, strength: float) -> MemoryAdapter:
+    """A memory of this size that recalls nothing yet; beyond ``LARGE`` entries it has cells."""
+    cells = 0 if size <= LARGE else min(MOST_CELLS - 1, round(CELLS_PER_ROOT * size**0.5))
+    return MemoryAdapter(in_features, out_features, size, temperature=temperature, strength=strength, cells=cells)
+
+
+def cells_of(keys: Floats, count: int, seed: int) -> NDArray[np.intp]:
+    """The cell of each key, ``(keys,)``, by spherical k-means on a part of them."""
+    random = np.random.default_rng(seed)
+    part = keys[random.choice(len(keys), min(len(keys), SAMPLED * count), replace=False)]
+    centres = part[:count].copy()
+    for _ in range(ROUNDS):
+        nearest = _nearest(part, centres)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, nearest, part)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        centres = np.where(lengths > 0, sums / np.where(lengths > 0, lengths, 1), centres)
+    return _nearest(keys, centres)
 
 
 def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Floats]:
@@ -62,13 +96,17 @@ def condense(keys: Floats, values: Floats, size: int, seed: int) -> tuple[Floats
         return keys, values
     kept = np.sort(np.random.default_rng(seed).choice(len(keys), size, replace=False))
     leaders = keys[kept]
-    nearest = np.concatenate([(block @ leaders.T).argmax(axis=1) for block in _blocks(keys)])
+    nearest = _nearest(keys, leaders)
     nearest[kept] = np.arange(size)
     merged_keys, merged_values = np.zeros_like(leaders), np.zeros((size, values.shape[1]), dtype=np.float32)
     np.add.at(merged_keys, nearest, keys)
     np.add.at(merged_values, nearest, values)
     logger.info("the memory condenses %d questions to %d", len(keys), size)
     return unit(merged_keys), merged_values
+
+
+def _nearest(keys: Floats, centres: Floats) -> NDArray[np.intp]:
+    return np.concatenate([(block @ centres.T).argmax(axis=1) for block in _blocks(keys)])
 
 
 def _blocks(keys: Floats) -> list[Floats]:

@@ -67,6 +67,7 @@ FLOORS = {
     "logs": 1.6,
     "datasets_elsewhere": 1.6,
     "adapters.base": 2,
+    "adapters.cells": 2,
     "adapters.bounded": 2.1,
     "adapters.linear": 2.1,
     "adapters.low_rank": 2.1,
