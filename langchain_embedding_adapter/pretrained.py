@@ -17,7 +17,7 @@ from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.card import write_card
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.fingerprint import BaseCheck, check_base
-from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
+from langchain_embedding_adapter.restoring import check_provenance, load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.serving import AdapterVersion
 from langchain_embedding_adapter.storage import load_folder, save_folder
 
@@ -135,6 +135,7 @@ def describe_saved(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], str]:
     entry, base = config.get("adapter"), recorded_base(config)
     if not isinstance(entry, dict):
         raise ValueError(f"{folder_or_hub_id}: config.json does not describe an adapter")
+    check_provenance(config, str(folder_or_hub_id))
     parameters = sum(array.size for name, array in arrays.items() if not name.startswith(COVERAGE))
     name = " ".join(str(config[key]) for key in ("name", "version") if config.get(key) is not None)
     return config, "\n".join(

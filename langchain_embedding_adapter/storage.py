@@ -43,7 +43,6 @@ from langchain_embedding_adapter._untrusted import (
     read_weights_within,
 )
 from langchain_embedding_adapter.hub import download_folder
-from langchain_embedding_adapter.hub import push_folder as push_folder
 
 ATTEMPTS = 200
 """So often a load begins again because the adapter was saved meanwhile."""

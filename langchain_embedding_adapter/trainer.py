@@ -20,7 +20,6 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.adapters import (
-    ADAPTERS,
     BaseAdapter,
     LinearAdapter,
     LowRankAdapter,
@@ -45,6 +44,9 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.training import Task, Trained
 
 logger = logging.getLogger(__name__)
+
+NAMED = ("auto", LinearAdapter.kind, LowRankAdapter.kind, MemoryAdapter.kind, TwoLayerAdapter.kind)
+"""What may be asked for by name."""
 
 
 class AdapterTrainer:
@@ -354,7 +356,7 @@ class AdapterTrainer:
         if adapter == LowRankAdapter.kind:
             return LowRankAdapter(in_features, out_features)
         if not isinstance(adapter, BaseAdapter):
-            raise ValueError(f"expected an adapter or one of auto, {', '.join(ADAPTERS)}, got {adapter!r}")
+            raise ValueError(f"expected an adapter or one of {', '.join(NAMED)}, got {adapter!r}")
         if (adapter.in_features, adapter.out_features) != (in_features, out_features):
             raise ValueError(
                 f"the adapter maps {adapter.in_features} to {adapter.out_features} dimensions, and "

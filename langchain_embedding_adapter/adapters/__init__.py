@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from langchain_embedding_adapter.adapters.base import ArrayAdapter, BaseAdapter
+from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
@@ -14,7 +15,8 @@ from langchain_embedding_adapter.adapters.shapes import expected_shapes
 from langchain_embedding_adapter.adapters.two_layer import TwoLayerAdapter
 
 ADAPTERS: Mapping[str, type[BaseAdapter]] = {
-    adapter.kind: adapter for adapter in (LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter)
+    adapter.kind: adapter
+    for adapter in (LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter, BoundedTwoLayerAdapter)
 }
 """The built-in kinds, by the name that a saved adapter records."""
 
@@ -72,6 +74,7 @@ __all__ = [
     "ADAPTERS",
     "ArrayAdapter",
     "BaseAdapter",
+    "BoundedTwoLayerAdapter",
     "LinearAdapter",
     "LowRankAdapter",
     "MemoryAdapter",

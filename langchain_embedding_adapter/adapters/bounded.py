@@ -13,9 +13,8 @@ from langchain_embedding_adapter.adapters.base import ArrayAdapter, Floats, pass
 class BoundedTwoLayerAdapter(ArrayAdapter):
     """``q' = q + W₂ a(W₁ q + b₁) + b₂``, where ``a`` is the sigmoid or the hyperbolic tangent; with or without ``q``.
 
-    It is here for LlamaIndex's networks with these activations; saved, it is loaded by
-    ``AdaptedEmbeddings.from_pretrained(folder, embeddings, adapter_class=BoundedTwoLayerAdapter)``.
-    ``TwoLayerAdapter`` is the network to train; this one holds zeros until arrays are loaded.
+    It is here for LlamaIndex's networks with these activations. ``TwoLayerAdapter`` is the network to train; this one
+    holds zeros until arrays are loaded.
 
     Args:
         in_features: Dimensions of the query vectors.

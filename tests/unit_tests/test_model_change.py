@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 
@@ -55,6 +56,7 @@ class BagOfWords(Embeddings):
         return total / np.linalg.norm(total)
 
 
+@functools.cache
 def drawn(text: str, size: int) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     return np.random.default_rng(seed).normal(size=size)
@@ -132,7 +134,7 @@ def test_every_text_is_embedded_once_by_each_model(collection) -> None:
     assert len(old.queries) < len(new.queries)
 
 
-def test_a_store_is_enough_where_the_old_model_is_gone(collection) -> None:
+def test_a_store_is_enough_where_the_old_model_is_gone(collection, tmp_path) -> None:
     old = BagOfWords(NARROW)
     store = InMemoryVectorStore(old)
     store.add_texts(list(collection.corpus.values()), ids=list(collection.corpus))
@@ -146,6 +148,9 @@ def test_a_store_is_enough_where_the_old_model_is_gone(collection) -> None:
         result.embeddings.embed_documents(["barak"])
     with pytest.raises(ValueError, match="needed to compare with its own queries"):
         result.evaluate(collection)
+    result.save(tmp_path / "bridge")
+    loaded = AdaptedEmbeddings.from_pretrained(tmp_path / "bridge", BagOfWords(WIDE))
+    assert len(loaded.embed_query("barak")) == NARROW
     found = adapt_store(store, result.embeddings).similarity_search(collection.queries["qp3"], k=3)
     assert "p3" in [document.id for document in found]
 

@@ -147,7 +147,7 @@ def test_a_file_with_much_beside_the_adapter_is_refused_before_it_is_read(tmp_pa
 @pytest.mark.usefixtures("registry")
 def test_a_class_is_never_named_by_the_folder() -> None:
     for kind in ("os.system", "langchain_embedding_adapter.LinearAdapter", "LinearAdapter", "halved", None, ["linear"]):
-        with pytest.raises(ValueError, match=r"which is none of linear, low-rank, memory, two-layer.*register_adapter"):
+        with pytest.raises(ValueError, match=r"which is none of linear, .*register_adapter"):
             restore_adapter(entry(Halved(3, 2), kind=kind), {}, source="it")
 
 

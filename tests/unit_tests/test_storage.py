@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import _replacing, storage
-from langchain_embedding_adapter.storage import load_folder, push_folder, save_folder
+from langchain_embedding_adapter.hub import push_folder
+from langchain_embedding_adapter.storage import load_folder, save_folder
 
 CONFIG = {"adapter": "linear", "options": {"bias": True}}
 ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.zeros(2, dtype=np.float64)}
