@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import langchain_openai
 import numpy as np
 import pytest
+import torch
 from langchain_community.vectorstores import FAISS
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
@@ -90,8 +92,9 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     store = FAISS.from_documents(CHUNKS, base)
     store.save_local("index")
     namespace: dict[str, Any] = {"documents": CHUNKS, "store": store}
+    adapters_from_elsewhere(at_home, dimensions=1536)
     blocks = snippets("python")
-    assert len(blocks) == 11
+    assert len(blocks) == 14
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 our own README
     printed = capsys.readouterr().out
@@ -101,6 +104,15 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     assert (at_home / "pairs.jsonl").is_file()
     assert (at_home / "handbook-adapter" / "model.safetensors").is_file()
     assert len(namespace["retriever"].invoke("how do I make a class callable")) == 4
+
+
+def adapters_from_elsewhere(folder: Path, dimensions: int) -> None:
+    """What LlamaIndex and OpenAI's recipe save."""
+    (folder / "llama-index-adapter").mkdir()
+    options = {"in_features": dimensions, "out_features": dimensions, "bias": False}
+    (folder / "llama-index-adapter" / "config.json").write_text(json.dumps(options))
+    torch.save({"linear.weight": torch.eye(dimensions)}, folder / "llama-index-adapter" / "pytorch_model.bin")
+    np.save(folder / "matrix.npy", np.eye(dimensions))
 
 
 def test_the_quick_start_is_under_ten_lines() -> None:
