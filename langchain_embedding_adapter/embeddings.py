@@ -91,6 +91,7 @@ class AdaptedEmbeddings(Embeddings):
         self._documents = document_embeddings
         self._history = VersionHistory(AdapterVersion(adapter, name, dict(provenance or {}), coverage, label=version))
         self._base: Mapping[str, Any] | None = None
+        self._document_model: str | None = None
         self._adapter_class: type[BaseAdapter] | None = None
 
     def __repr__(self) -> str:
@@ -151,11 +152,11 @@ class AdaptedEmbeddings(Embeddings):
         """
         if self._documents is not None:
             return self._documents
-        if self.adapter.in_features != self.adapter.out_features:
+        if self._document_model is not None or self.adapter.in_features != self.adapter.out_features:
             raise ValueError(
                 f"the adapter maps from {self.adapter.in_features} dimensions to an index of "
-                f"{self.adapter.out_features}, which another model than {model_name(self.embeddings)} has embedded; to "
-                "add documents, pass it: document_embeddings=…"
+                f"{self.adapter.out_features}, which {self._document_model or 'another model'} has embedded and not "
+                f"{model_name(self.embeddings)}; to add documents, pass it: document_embeddings=…"
             )
         return self.embeddings
 
@@ -314,6 +315,8 @@ class AdaptedEmbeddings(Embeddings):
         base = self._base
         if self._documents is not None:
             base = {**base, "document_model": model_name(self._documents)}
+        elif self._document_model is not None:
+            base = {**base, "document_model": self._document_model}
         write_version(folder, self._history.current, base, precision=dtype, extra=extra)
 
     @classmethod
@@ -350,6 +353,7 @@ class AdaptedEmbeddings(Embeddings):
         adapted = cls(embeddings, loaded.version.adapter, document_embeddings=document_embeddings)
         adapted._history = VersionHistory(loaded.version)
         adapted._base, adapted._adapter_class = loaded.base, adapter_class
+        adapted._document_model = loaded.document_model
         return adapted
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> str:

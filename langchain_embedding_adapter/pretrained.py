@@ -40,10 +40,12 @@ class Pretrained:
     Attributes:
         version: The adapter, ready to serve.
         base: What was recorded of the base model, if it is known to be the one given.
+        document_model: The model that the index was built with, where that is another one.
     """
 
     version: AdapterVersion
     base: Mapping[str, Any] | None
+    document_model: str | None
 
 
 def write_version(
@@ -111,6 +113,7 @@ def read_version(
     provenance = {key: value for key, value in config.items() if key not in _OWN}
     try:
         coverage = Coverage.from_arrays(of_coverage, adapter.in_features)
+        document_model = _text(recorded_base(config), "document_model")
         name, label = _text(config, "name") or Path(source).name, _text(config, "version")
         base = recorded_base(config)
         check = check_base(base, embeddings, most=1) if verify else None
@@ -121,7 +124,7 @@ def read_version(
     version = AdapterVersion(
         adapter, name=name, provenance=provenance, coverage=coverage, source=folder_or_hub_id, label=label
     )
-    return Pretrained(version, base if check is not None and check.same else None)
+    return Pretrained(version, base if check is not None and check.same else None, document_model)
 
 
 def describe_saved(folder_or_hub_id: str | Path) -> tuple[dict[str, Any], str]:

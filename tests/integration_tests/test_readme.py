@@ -94,7 +94,7 @@ def test_python_snippets_run_one_after_the_other(at_home: Path, capsys: pytest.C
     namespace: dict[str, Any] = {"documents": CHUNKS, "store": store}
     adapters_from_elsewhere(at_home, dimensions=1536)
     blocks = snippets("python")
-    assert len(blocks) == 14
+    assert len(blocks) == 15
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 our own README
     printed = capsys.readouterr().out

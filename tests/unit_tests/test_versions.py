@@ -300,9 +300,21 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(tmp_path: Path) -> 
 
 def test_an_index_of_another_model_needs_that_model_for_documents() -> None:
     adapted = AdaptedEmbeddings(BASE, LinearAdapter(SIZE, 8))
-    with pytest.raises(ValueError, match=r"to an index of 8, which another model .* document_embeddings=…"):
+    with pytest.raises(ValueError, match=r"to an index of 8, which another model has .* document_embeddings=…"):
         adapted.embed_documents(["a"])
     old = DeterministicFakeEmbedding(size=8)
     bridged = AdaptedEmbeddings(BASE, LinearAdapter(SIZE, 8), document_embeddings=old)
     assert bridged.embed_documents(["a"]) == old.embed_documents(["a"])
     assert len(bridged.embed_query("a")) == 8
+
+
+def test_an_index_of_another_model_is_remembered_where_the_dimensions_agree(tmp_path: Path) -> None:
+    other = AngleEmbeddings()
+    AdaptedEmbeddings(BASE, shifted(1), document_embeddings=other).save_pretrained(tmp_path / "bridge")
+    for name in ("bridge", "again"):
+        loaded = AdaptedEmbeddings.from_pretrained(tmp_path / name, BASE)
+        with pytest.raises(ValueError, match="which AngleEmbeddings has embedded and not DeterministicFakeEmbedding"):
+            loaded.embed_documents(["p 10 0"])
+        loaded.save_pretrained(tmp_path / "again")
+    whole = AdaptedEmbeddings.from_pretrained(tmp_path / "bridge", BASE, document_embeddings=other)
+    assert whole.embed_documents(["p 10 0"]) == other.embed_documents(["p 10 0"])
