@@ -10,7 +10,14 @@ from __future__ import annotations
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
 from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
 from langchain_embedding_adapter.fitting.descent import fit_by_descent
-from langchain_embedding_adapter.fitting.memory import condense, fit_memory, mean_answers, memory_for, recall_table
+from langchain_embedding_adapter.fitting.memory import (
+    cells_of,
+    condense,
+    fit_memory,
+    mean_answers,
+    memory_for,
+    recall_table,
+)
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
 from langchain_embedding_adapter.fitting.threads import SideBySide
 
@@ -22,6 +29,7 @@ __all__ = [
     "QuestionWeights",
     "SideBySide",
     "as_tensor",
+    "cells_of",
     "condense",
     "fit_by_descent",
     "fit_linear",
