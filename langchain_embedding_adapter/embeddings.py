@@ -93,6 +93,7 @@ class AdaptedEmbeddings(Embeddings):
         self._base: Mapping[str, Any] | None = None
         self._document_model: str | None = None
         self._adapter_class: type[BaseAdapter] | None = None
+        self._revision: str | None = None  # of the hub
 
     def __repr__(self) -> str:
         return f"AdaptedEmbeddings({model_name(self.embeddings)}, {describe_adapter(self.adapter)})"
@@ -272,8 +273,12 @@ class AdaptedEmbeddings(Embeddings):
             FileNotFoundError: If there is no saved adapter.
             ValueError: As :meth:`from_pretrained`, and if the adapter is of other dimensions.
         """
-        source = self._source() if folder_or_hub_id is None else folder_or_hub_id
-        loaded = read_version(source, self.embeddings, adapter_class=self._adapter_class, verify=verify)
+        source, revision = folder_or_hub_id, None
+        if source is None:
+            source, revision = self._source(), self._revision
+        loaded = read_version(
+            source, self.embeddings, adapter_class=self._adapter_class, revision=revision, verify=verify
+        )
         return self._take(loaded)
 
     def watch(self, seconds: float = 5.0) -> FolderWatch:
@@ -353,7 +358,7 @@ class AdaptedEmbeddings(Embeddings):
         adapted = cls(embeddings, loaded.version.adapter, document_embeddings=document_embeddings)
         adapted._history = VersionHistory(loaded.version)
         adapted._base, adapted._adapter_class = loaded.base, adapter_class
-        adapted._document_model = loaded.document_model
+        adapted._document_model, adapted._revision = loaded.document_model, revision
         return adapted
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> str:

@@ -88,6 +88,8 @@ def test_the_newest_is_loaded_and_older_ones_by_revision(hub: Hub, base, adapted
     for revision, expected in [("v1", newest / 2), (first, newest / 2), ("main", newest), (second, newest)]:
         assert (load_folder(NAME, revision=revision)[1]["weight"] == expected).all()
     old = AdaptedEmbeddings.from_pretrained(NAME, base, revision="v1")
+    assert not old.reload()  # the revision is kept
+    assert AdaptedEmbeddings.from_pretrained(NAME, base, revision="v1").reload(NAME)
     assert (2 * old.adapter.to_arrays()["weight"] == newest).all()
     assert adapted.push_to_hub(NAME).rpartition("/")[2] == second  # nothing new, no commit
     with pytest.raises(FileNotFoundError, match=f"{NAME} is on the hub and has no revision 'v9'; name one of its"):
