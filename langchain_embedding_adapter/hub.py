@@ -147,9 +147,9 @@ def _raise_if_refused(error: BaseException, name: str) -> None:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What the hub's client raises where nobody answers: an ``OSError``, and since its version 1 httpx's own."""
-    httpx: Any = sys.modules.get("httpx")
-    return (OSError,) if httpx is None else (OSError, httpx.HTTPError)
+    """What the hub's client raises where nobody answers: an ``OSError``, or by its version httpx's or httpx2's own."""
+    used: list[Any] = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return (OSError, *(module.HTTPError for module in used))
 
 
 def _first_line(error: BaseException) -> str:
