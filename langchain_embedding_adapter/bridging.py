@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter
 from langchain_embedding_adapter.alignment import ALIGNMENTS
 from langchain_embedding_adapter.bridge_report import BridgeReport, BridgeRow
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.fitting import fit_linear
+from langchain_embedding_adapter.fitting import filled, fit_linear, memory_for
 from langchain_embedding_adapter.ranking import retrieval_scores
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
@@ -163,7 +163,7 @@ def fit_bridge(
     tried: dict[Way, BridgeRow] = {}
 
     def try_(way: Way, linear: LinearAdapter) -> None:
-        adapter = with_memory(linear, part, examination.texts, way.recall)
+        adapter = with_memory(linear, part, examination.texts, way.recall, seed)
         tried[way] = row(str(way), (adapter.adapt(covered), adapter.adapt(uncovered)))
 
     def best() -> Way:
@@ -194,7 +194,7 @@ def fit_bridge(
     linear = aligned_map(vectors, everything, chosen.alignment)
     if chosen.ranked:
         linear = ranked_map(vectors, linear)
-    return with_memory(linear, vectors, everything, chosen.recall), report
+    return with_memory(linear, vectors, everything, chosen.recall, seed), report
 
 
 def aligned_map(vectors: BridgeVectors, texts: NDArray[np.intp], alignment: str) -> LinearAdapter:
@@ -213,7 +213,11 @@ def ranked_map(vectors: BridgeVectors, centre: LinearAdapter) -> LinearAdapter:
 
 
 def with_memory(
-    linear: LinearAdapter, vectors: BridgeVectors, texts: NDArray[np.intp], recall: tuple[float, float] | None
+    linear: LinearAdapter,
+    vectors: BridgeVectors,
+    texts: NDArray[np.intp],
+    recall: tuple[float, float] | None,
+    seed: int,
 ) -> BaseAdapter:
     """The map, and beside it the memory of these texts if there is to be one.
 
@@ -222,12 +226,7 @@ def with_memory(
     if recall is None:
         return linear
     temperature, near = recall
-    memory = MemoryAdapter(
-        linear.in_features,
-        linear.out_features,
-        len(texts),
-        temperature=temperature,
-        strength=float(np.exp((1 - near) / temperature)),
-    )
-    memory.weight, memory.keys, memory.values = linear.weight, vectors.new[texts], vectors.old[texts]
-    return memory
+    strength = float(np.exp((1 - near) / temperature))
+    memory = memory_for(linear.in_features, linear.out_features, len(texts), temperature, strength)
+    memory.weight = linear.weight
+    return filled(memory, vectors.new[texts], vectors.old[texts], seed)

@@ -24,8 +24,8 @@ class TrainingConfig:
         strengths: How far from the base to a fitted linear map selection tries to go, 1 always.
         closed_forms: Closed forms that selection tries where questions are few: ``"mean shift"``, ``"procrustes"``,
             ``"ridge regression"``.
-        memory_size: Most questions that a memory holds. A query costs a product with each, up to 16,384; beyond, with
-            the nearest of them and with cells of the others.
+        memory_size: Most questions that a memory holds. A query costs a product with each; of more than 16,384 at
+            384 dimensions, 4,096 at 1,536, with the nearest and with cells of the others.
         folds: Parts of the cross-validation, of each of its two kinds; where questions are many, not every part is
             examined.
         small: With fewer questions than this, questions are few: selection tries closed forms and the cautious grid

@@ -15,19 +15,19 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter.adapters import BaseAdapter
-from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.fingerprint import record_base
 from langchain_embedding_adapter.hub import push_folder
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pretrained import Precision, Pretrained, read_version, write_version, wrong_dimensions
-from langchain_embedding_adapter.serving import AdaptedQuery, AdapterVersion, QueryStatistics
+from langchain_embedding_adapter.served import Served
+from langchain_embedding_adapter.serving import UNNAMED, AdaptedQuery, AdapterVersion
 from langchain_embedding_adapter.vectors import QUERY_CONCURRENCY, Floats, embed_each_query
 from langchain_embedding_adapter.versions import VersionHistory
 from langchain_embedding_adapter.watching import FolderWatch
 
 
-class AdaptedEmbeddings(Embeddings):
+class AdaptedEmbeddings(Served, Embeddings):
     """Any embeddings with their query vectors passed through an adapter.
 
     ``embed_query`` and ``aembed_query`` adapt; ``embed_documents`` and ``aembed_documents`` are the base's own, so
@@ -42,9 +42,10 @@ class AdaptedEmbeddings(Embeddings):
         adapter: The adapter, trained on the base's query vectors.
         document_embeddings: The embeddings that the index was built with, where these are others than the base: the
             adapter then maps from the one's space to the other's.
+        document_model: The name of that model, where it is not at hand: documents are then refused.
         provenance: What a saved adapter's folder and card tell beside it: how it was trained, its report. A value that
             takes work may be a function, which is called when the adapter is saved.
-        name: What to call the adapter, in metadata and card.
+        name: What to call the adapter, in traces; by default what the folder is called that it is saved to.
         version: What to call this version; by default a hash of its content.
         coverage: The directions that training covered, for :meth:`inspect_query`, or a function that finds them.
 
@@ -77,8 +78,9 @@ class AdaptedEmbeddings(Embeddings):
         adapter: BaseAdapter,
         *,
         document_embeddings: Embeddings | None = None,
+        document_model: str | None = None,
         provenance: Mapping[str, Any] | None = None,
-        name: str = "adapter",
+        name: str | None = None,
         version: str | None = None,
         coverage: Coverage | Callable[[], Coverage | None] | None = None,
     ) -> None:
@@ -87,11 +89,10 @@ class AdaptedEmbeddings(Embeddings):
                 raise TypeError(f"expected LangChain Embeddings, got {type(given).__name__}")
         if not isinstance(adapter, BaseAdapter):
             raise TypeError(f"expected an adapter (a BaseAdapter), got {type(adapter).__name__}")
+        super().__init__(AdapterVersion(adapter, name or UNNAMED, dict(provenance or {}), coverage, label=version))
         self.embeddings = embeddings
-        self._documents = document_embeddings
-        self._history = VersionHistory(AdapterVersion(adapter, name, dict(provenance or {}), coverage, label=version))
+        self._documents, self._document_model = document_embeddings, document_model
         self._base: Mapping[str, Any] | None = None
-        self._document_model: str | None = None
         self._adapter_class: type[BaseAdapter] | None = None
         self._revision: str | None = None  # of the hub
 
@@ -140,11 +141,6 @@ class AdaptedEmbeddings(Embeddings):
         return self._history.current.explained(await self.embeddings.aembed_query(text))
 
     @property
-    def adapter(self) -> BaseAdapter:
-        """The adapter that serves."""
-        return self._history.current.adapter
-
-    @property
     def document_embeddings(self) -> Embeddings:
         """What documents are embedded by: the base, unless the index was built with another model.
 
@@ -154,42 +150,14 @@ class AdaptedEmbeddings(Embeddings):
         if self._documents is not None:
             return self._documents
         if self._document_model is not None or self.adapter.in_features != self.adapter.out_features:
+            built = (
+                f"{self._document_model or 'another model'} built the index, of {self.adapter.out_features} dimensions"
+            )
             raise ValueError(
-                f"the adapter maps from {self.adapter.in_features} dimensions to an index of "
-                f"{self.adapter.out_features}, which {self._document_model or 'another model'} has embedded and not "
-                f"{model_name(self.embeddings)}; to add documents, pass it: document_embeddings=…"
+                f"{built}, and not {model_name(self.embeddings)}; to add documents, or to compare with that model's "
+                "own queries, pass it: document_embeddings=…"
             )
         return self.embeddings
-
-    @property
-    def name(self) -> str:
-        """What the adapter that serves is called."""
-        return self._history.current.name
-
-    @property
-    def version(self) -> str:
-        """Which version serves: what its maker calls it, or a hash of its content."""
-        return self._history.current.version
-
-    @property
-    def serving(self) -> AdapterVersion:
-        """The version that serves: read once, it is whole, whatever other threads do."""
-        return self._history.current
-
-    @property
-    def versions(self) -> tuple[AdapterVersion, ...]:
-        """The versions that are held in memory, in the order in which they were put in place."""
-        return self._history.versions
-
-    @property
-    def provenance(self) -> Mapping[str, Any]:
-        """What is known of how the adapter that serves was made."""
-        return self._history.current.provenance
-
-    @property
-    def statistics(self) -> QueryStatistics:
-        """How many questions the version that serves has adapted, and how far they moved."""
-        return self._history.current.statistics
 
     def answer(self, vector: Sequence[float]) -> tuple[list[float], AdapterVersion]:
         """Adapt a query vector of the base that is at hand, count it, and say which version did it."""
@@ -207,12 +175,6 @@ class AdaptedEmbeddings(Embeddings):
             "embedding_adapter_base": model_name(self.embeddings),
         }
 
-    @property
-    def calibration(self) -> ScoreCalibration | None:
-        """What maps adapted scores to the base's, if training has fitted it (``train(…, calibrate=True)``)."""
-        found = self.provenance.get("calibration")
-        return None if found is None else ScoreCalibration.from_dict(found)
-
     def adapt(self, queries: Floats) -> Floats:
         """Adapt query vectors of the base; they are not counted.
 
@@ -227,37 +189,6 @@ class AdaptedEmbeddings(Embeddings):
         """
         self._check(queries.shape[-1])
         return self.adapter.adapt(queries)
-
-    def swap(
-        self,
-        adapter: BaseAdapter | AdaptedEmbeddings,
-        *,
-        provenance: Mapping[str, Any] | None = None,
-        version: str | None = None,
-    ) -> AdapterVersion:
-        """Put another adapter in place; questions that are on their way are answered whole by one or the other.
-
-        Args:
-            adapter: The adapter, or adapted embeddings whose version is taken over with all it tells.
-            provenance: As in the constructor, for an adapter.
-            version: What to call the version; by default a hash of its content.
-
-        Raises:
-            ValueError: If it is of other dimensions than the one that serves.
-        """
-        if isinstance(adapter, AdaptedEmbeddings):
-            return self._history.put(adapter._history.current)
-        if not isinstance(adapter, BaseAdapter):
-            raise TypeError(f"expected an adapter (a BaseAdapter), got {type(adapter).__name__}")
-        return self._history.put(AdapterVersion(adapter, self.name, dict(provenance or {}), label=version))
-
-    def roll_back(self, version: str | None = None) -> AdapterVersion:
-        """Let the version that served before serve again, at once, or the one that is named.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        return self._history.roll_back(version)
 
     def reload(self, folder_or_hub_id: str | Path | None = None, *, verify: bool = True) -> bool:
         """Load what the folder holds by now, and swap to it; where it cannot be loaded, what serves serves on.
@@ -318,10 +249,9 @@ class AdaptedEmbeddings(Embeddings):
         if self._base is None:
             self._base = record_base(self.embeddings)
         base = self._base
-        if self._documents is not None:
-            base = {**base, "document_model": model_name(self._documents)}
-        elif self._document_model is not None:
-            base = {**base, "document_model": self._document_model}
+        built = self._document_model if self._documents is None else model_name(self._documents)
+        if built is not None:
+            base = {**base, "document_model": built}
         write_version(folder, self._history.current, base, precision=dtype, extra=extra)
 
     @classmethod
@@ -357,8 +287,8 @@ class AdaptedEmbeddings(Embeddings):
         )
         adapted = cls(embeddings, loaded.version.adapter, document_embeddings=document_embeddings)
         adapted._history = VersionHistory(loaded.version)
-        adapted._base, adapted._adapter_class = loaded.base, adapter_class
-        adapted._document_model, adapted._revision = loaded.document_model, revision
+        adapted._base, adapted._document_model = loaded.base, loaded.document_model
+        adapted._adapter_class, adapted._revision = adapter_class, revision
         return adapted
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> str:

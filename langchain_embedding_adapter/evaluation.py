@@ -15,7 +15,8 @@ from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.through_store import evaluate_through
-from langchain_embedding_adapter.vectors import Floats, VectorCache, cache_of, embed_dataset, embed_queries
+from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
+from langchain_embedding_adapter.vectors import Floats, embed_dataset, embed_queries
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
 
 from langchain_embedding_adapter.models import model_name, query_prefix
 
@@ -167,9 +168,9 @@ def _digest(vector: Sequence[float], coordinates: list[int]) -> str:
     return hashlib.sha256(",".join(map(str, cells.tolist())).encode()).hexdigest()[:16]
 
 
-def _in_cells(vector: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _in_cells(vector: Sequence[float]) -> NDArray[np.float64]:
     """The coordinates of the vector of unit length, in widths of a cell."""
     values = np.nan_to_num(np.asarray(vector, dtype=np.float64))
     length = float(np.linalg.norm(values)) or 1.0
-    cells: np.ndarray[Any, np.dtype[np.float64]] = values / length * np.sqrt(len(values)) / CELL
+    cells: NDArray[np.float64] = values / length * np.sqrt(len(values)) / CELL
     return cells

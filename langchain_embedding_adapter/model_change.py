@@ -29,35 +29,13 @@ from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import STYLES, generate_pseudo_questions
 from langchain_embedding_adapter.stored_pairs import as_stored
 from langchain_embedding_adapter.stores import StoredVectors
-from langchain_embedding_adapter.vectors import Floats, VectorCache, cache_of, embed_passages, embed_queries
+from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
+from langchain_embedding_adapter.vectors import Floats, embed_passages, embed_queries
 
 logger = logging.getLogger(__name__)
 
 MOST_TEXTS = 10_000
 QUESTIONS = 4_000
-
-
-class AbsentModel(Embeddings):
-    """In place of the model that built an index and is no longer there: it says so where it is needed."""
-
-    def embed_query(self, text: str) -> list[float]:  # noqa: ARG002
-        """Nothing.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(self._absent("compare with its own queries"))
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
-        """Nothing.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(self._absent("add documents to the index"))
-
-    def _absent(self, purpose: str) -> str:
-        return f"the model that built the index is needed to {purpose}, and was not given: bridge_models(new, old, …)"
 
 
 @dataclass(frozen=True)
@@ -179,7 +157,13 @@ def bridge_models(
             "share_kept_of_pseudo_questions": report.share_kept,
         }
     }
-    adapted = AdaptedEmbeddings(new, adapter, document_embeddings=old or AbsentModel(), provenance=provenance)
+    adapted = AdaptedEmbeddings(
+        new,
+        adapter,
+        document_embeddings=old,
+        document_model="a model that is not at hand" if old is None else None,
+        provenance=provenance,
+    )
     return BridgeResult(adapted, report, cache)
 
 

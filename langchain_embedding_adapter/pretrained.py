@@ -18,7 +18,7 @@ from langchain_embedding_adapter.card import write_card
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.fingerprint import BaseCheck, check_base
 from langchain_embedding_adapter.restoring import check_provenance, load_arrays_and_config, restore_adapter
-from langchain_embedding_adapter.serving import AdapterVersion
+from langchain_embedding_adapter.serving import UNNAMED, AdapterVersion
 from langchain_embedding_adapter.storage import load_folder, save_folder
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def write_version(
         arrays |= version.covered.to_arrays()
     config = {
         "package_version": __version__,
-        "name": version.name,
+        "name": Path(folder).name if version.name == UNNAMED else version.name,
         **({} if version.label is None else {"version": version.label}),
         "adapter": {
             "kind": adapter.kind,
@@ -113,9 +113,9 @@ def read_version(
     provenance = {key: value for key, value in config.items() if key not in _OWN}
     try:
         coverage = Coverage.from_arrays(of_coverage, adapter.in_features)
-        document_model = _text(recorded_base(config), "document_model")
-        name, label = _text(config, "name") or Path(source).name, _text(config, "version")
         base = recorded_base(config)
+        document_model = _text(base, "document_model")
+        name, label = _text(config, "name") or Path(source).name, _text(config, "version")
         check = check_base(base, embeddings, most=1) if verify else None
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error

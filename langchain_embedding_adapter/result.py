@@ -15,7 +15,7 @@ from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.teacher import TeacherCheck
-from langchain_embedding_adapter.vectors import VectorCache
+from langchain_embedding_adapter.vector_cache import VectorCache
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.selection import Selection

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -134,7 +135,8 @@ class AdapterRouter(Embeddings):
             raise ValueError(
                 f"expected an adapter to {others[0]} dimensions, as the others, got {adapted.adapter.out_features}"
             )
-        self._change(name, Route(adapted))
+        with self._lock:
+            self._routes = {**self._routes, name: Route(adapted)}
         return adapted
 
     def remove(self, name: str) -> None:
@@ -157,24 +159,24 @@ class AdapterRouter(Embeddings):
             self._named.reset(token)
 
     @contextmanager
-    def choosing(self, config: RunnableConfig) -> Iterator[None]:
-        """Within this ``with``, the adapter is the one that this configuration names, if it names one."""
-        name = (config.get("configurable") or {}).get(self.key)
-        if name is None:
+    def choosing(self, text: str, config: RunnableConfig) -> Iterator[None]:
+        """Within this ``with``, the adapter is the one that is chosen for this question under this configuration."""
+        with self.using(self.chosen(text, config)):
             yield
-        else:
-            with self.using(str(name)):
-                yield
 
-    def chosen(self, text: str) -> str:
+    def chosen(self, text: str, config: RunnableConfig | None = None) -> str:
         """Which adapter is for this question, here and now.
+
+        Args:
+            text: The question.
+            config: The LangChain configuration; by default that of the running chain.
 
         Raises:
             ValueError: If one is named that is not known.
         """
         name = self._named.get()
         if name is None:
-            name = (ensure_config().get("configurable") or {}).get(self.key)
+            name = (ensure_config(config).get("configurable") or {}).get(self.key)
         if name is None and self._choose is not None:
             name = self._choose(text)
         return self.default if name is None else self._known(str(name))
@@ -198,19 +200,19 @@ class AdapterRouter(Embeddings):
             raise ValueError(
                 f"expected a candidate to {current.out_features} dimensions, got {adapted.adapter.out_features}"
             )
-        self._change(name, replace(self._route(name), candidate=adapted, share=float(share)))
+        self._change(name, candidate=adapted, share=float(share))
 
     def promote(self, name: str) -> AdapterVersion:
         """Let the candidate answer all questions of this name; ``router[name].roll_back()`` undoes it at once."""
         candidate = self._candidate(name)
         version = self[name].swap(candidate)
-        self._change(name, replace(self._route(name), candidate=None, share=0.0))
+        self._change(name, candidate=None, share=0.0)
         return version
 
     def withdraw(self, name: str) -> None:
         """Take the candidate away, at once."""
         self._candidate(name)
-        self._change(name, replace(self._route(name), candidate=None, share=0.0))
+        self._change(name, candidate=None, share=0.0)
 
     def shadow(
         self,
@@ -237,7 +239,7 @@ class AdapterRouter(Embeddings):
         if other is not None:
             adapted = self._adapted(other, name)
             found = Shadow(lambda: adapted.serving, log, store=store, k=k)
-        self._change(name, replace(route, shadow=found))
+        self._change(name, shadow=found)
         return found
 
     @property
@@ -259,7 +261,7 @@ class AdapterRouter(Embeddings):
 
     @property
     def calibration(self) -> ScoreCalibration | None:
-        """That of the adapter that is chosen here and now, if any; one that ``choose`` names is not known here."""
+        """That of the adapter that is chosen here and now, if it has one; ``choose`` is asked by retrievers only."""
         found = self._route(self.chosen("")).adapted
         return None if found is None else found.calibration
 
@@ -307,6 +309,7 @@ class AdapterRouter(Embeddings):
             raise ValueError(f"there is no adapter {name!r}; those that there are: {', '.join(self._routes)}")
         return self.default
 
-    def _change(self, name: str, route: Route) -> None:
+    def _change(self, name: str, **changes: Any) -> None:
+        name = self._known(name)
         with self._lock:  # a new mapping: whoever reads the old one goes on with it
-            self._routes = {**self._routes, name: route}
+            self._routes = {**self._routes, name: replace(self._routes[name], **changes)}

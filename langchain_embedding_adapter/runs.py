@@ -32,7 +32,8 @@ from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
 from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.trainer import AdapterTrainer
-from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import embed_dataset, unit
 
 logger = logging.getLogger(__name__)
 

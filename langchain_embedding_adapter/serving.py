@@ -25,6 +25,9 @@ from langchain_embedding_adapter.coverage import Coverage
 
 Floats = NDArray[np.float32]
 
+UNNAMED = "adapter"
+"""What an adapter is called before somebody names it, or the folder that it is saved to does."""
+
 
 @dataclass(frozen=True)
 class QueryStatistics:
@@ -130,8 +133,9 @@ class AdapterVersion:
         return self.label or self._content
 
     def same_as(self, other: AdapterVersion) -> bool:
-        """Whether both are called the same and hold the same."""
-        return (self.name, self.label) == (other.name, other.label) and self._content == other._content
+        """Whether both are called the same, hold the same and tell the same."""
+        told = (self.name, self.label, self.provenance) == (other.name, other.label, other.provenance)
+        return told and self._content == other._content
 
     @cached_property
     def _content(self) -> str:
@@ -149,13 +153,17 @@ class AdapterVersion:
 
     def one(self, vector: Sequence[float]) -> list[float]:
         """Adapt one query vector and count it."""
-        query = np.array(vector, dtype=np.float32)
+        moved: list[float] = self._moved(np.array(vector, dtype=np.float32))[0].tolist()
+        return moved
+
+    def _moved(self, query: Floats) -> tuple[Floats, float, float]:
+        """One query, adapted and counted, with its length and its shift (0 where that is in another space)."""
         adapted = self.adapter.adapt(query[None])[0]
         square = float(query.dot(query))
+        length = math.sqrt(square)
         shift = 1 - float(query.dot(adapted)) / square if square and len(query) == len(adapted) else 0.0
-        self._counter.add(1, math.sqrt(square), shift, shift)
-        moved: list[float] = adapted.tolist()
-        return moved
+        self._counter.add(1, length, shift, shift)
+        return adapted, length, shift
 
     def many(self, vectors: Sequence[Sequence[float]]) -> list[list[float]]:
         """Adapt query vectors in one product and count them."""
@@ -172,17 +180,22 @@ class AdapterVersion:
 
     def explained(self, vector: Sequence[float]) -> AdaptedQuery:
         """Adapt one query vector, count it, and tell what happened to it."""
-        adapted = self.one(vector)
         query = np.array(vector, dtype=np.float32)
-        length = float(np.linalg.norm(query))
-        shift = None
-        if len(query) == len(adapted):
-            shift = 1 - float(query @ np.array(adapted, dtype=np.float32)) / length**2 if length else 0.0
+        adapted, length, shift = self._moved(query)
         share = familiarity = None
         if self.covered is not None:
             share = float(self.covered.share((query / (length or 1.0))[None])[0])
             familiarity = self.covered.familiarity(share)
-        return AdaptedQuery(adapted, list(vector), self.name, self.version, shift, share, familiarity)
+        comparable = len(query) == len(adapted)
+        return AdaptedQuery(
+            vector=adapted.tolist(),
+            base_vector=list(vector),
+            name=self.name,
+            version=self.version,
+            shift=shift if comparable else None,
+            covered=share,
+            familiarity=familiarity,
+        )
 
 
 def content_hash(adapter: BaseAdapter) -> str:

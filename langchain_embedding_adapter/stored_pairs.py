@@ -11,7 +11,8 @@ from langchain_core.vectorstores import VectorStore
 from langchain_embedding_adapter.chunks import document_of_metadata
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.stores import StoredVectors, read_store
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_queries
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors, embed_queries
 
 logger = logging.getLogger(__name__)
 

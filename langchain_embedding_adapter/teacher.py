@@ -24,7 +24,8 @@ from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.ranking import nearest_passages, ranking_scores
 from langchain_embedding_adapter.report import RetrievalReport
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from langchain_embedding_adapter.ranking import Adapt, compare, ranking_scores
 from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.stored_pairs import align, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors, StoreReader, read_store, reader_of
-from langchain_embedding_adapter.vectors import Floats, VectorCache
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import Floats
 
 ELSEWHERE = -1
 """In place of the row of a passage that is none of those read back."""

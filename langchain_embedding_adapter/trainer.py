@@ -38,7 +38,8 @@ from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset, remember_documents
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, remember_documents
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.training import Task, Trained

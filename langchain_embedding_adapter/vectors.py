@@ -7,15 +7,11 @@ would give other vectors the other way round), and is kept, in memory or in a fi
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import logging
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +21,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.stores import Metric  # it brings the vector stores, and serving needs none of them
@@ -178,55 +175,6 @@ def _like(parts: Sequence[NDArray[np.intp]], joined: NDArray[np.intp]) -> tuple[
     return tuple(joined[end - len(part) : end] for part, end in zip(parts, ends.tolist(), strict=True))
 
 
-class VectorCache:
-    """Vectors by model, role and text, in an SQLite database: in memory, or in a file that later runs read again.
-
-    Args:
-        path: The file; ``None`` keeps the vectors in memory.
-    """
-
-    def __init__(self, path: str | Path | None = None) -> None:
-        if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._name = b""
-        try:
-            self._database = sqlite3.connect(":memory:" if path is None else str(path), check_same_thread=False)
-            with self._database:
-                self._database.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
-                )
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} cannot be used as a vector cache: {error}; name a new file") from error
-
-    def lookup(self, keys: Iterable[bytes]) -> dict[bytes, Floats]:
-        """The vectors that are known, by key."""
-        found: dict[bytes, Floats] = {}
-        with closing(self._database.cursor()) as cursor:
-            for key in keys:
-                row = cursor.execute("SELECT vector FROM vectors WHERE key = ?", (self._name + key,)).fetchone()
-                if row is not None:
-                    found[key] = np.frombuffer(row[0], dtype="<f4")
-        return found
-
-    def store(self, vectors: dict[bytes, Floats]) -> None:
-        """Keep these vectors; they are on disk when this returns."""
-        rows = (
-            (self._name + key, np.ascontiguousarray(vector, dtype="<f4").tobytes()) for key, vector in vectors.items()
-        )
-        with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-
-    def beside(self, name: str) -> VectorCache:
-        """The same database with entries of their own for ``name``: another model that goes by the same name, say."""
-        other = copy.copy(self)
-        other._name = name.encode()
-        return other
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-
 def embed_dataset(
     embeddings: Embeddings,
     dataset: QADataset,
@@ -295,13 +243,6 @@ def embed_passages(
         cache or VectorCache(),
         show_progress,
     )
-
-
-def cache_of(other: Embeddings, cache: VectorCache, embeddings: Embeddings) -> VectorCache:
-    """Where to keep vectors of a model used beside ``embeddings``: apart from its own where both go by one name."""
-    if other is embeddings or model_name(other) != model_name(embeddings):
-        return cache
-    return cache.beside("the index's own model")
 
 
 def remember_documents(

@@ -55,6 +55,13 @@ def turned_back(base: AngleEmbeddings) -> AdaptedEmbeddings:
     return AdaptedEmbeddings(base, adapter)
 
 
+def shifted(places: int, features: int = 16) -> LinearAdapter:
+    """Moves every coordinate so many places on."""
+    adapter = LinearAdapter(features, features)
+    adapter.weight = np.roll(adapter.weight, places, axis=0)
+    return adapter
+
+
 def world(step: int = 12, per_document: int = 5) -> QADataset:
     """Passages all around every plane, a question about each, a few passages a document."""
     queries, corpus, relevant, documents = {}, {}, {}, {}

@@ -38,7 +38,8 @@ from langchain_embedding_adapter.alignment import ridge_regression
 from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.vectors import Floats, PairVectors, VectorCache, embed_dataset, unit
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import Floats, PairVectors, embed_dataset, unit
 
 MODEL = "all-MiniLM-L6-v2"
 NAMES = ("scifact", "lyft_10k_2021", "uber_10k_2021", "apple_environment_2024")

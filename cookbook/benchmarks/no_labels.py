@@ -43,7 +43,8 @@ from langchain_embedding_adapter.language_reference import load_language_referen
 from langchain_embedding_adapter.models import load_embeddings
 from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset, unit
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
 
 METRIC = "ndcg@10"
 CHECKED = 20

@@ -40,7 +40,7 @@ import torch  # noqa: E402
 from serving_start import LookUp, Vector, cold, made, save_for_llama_index  # noqa: E402
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, MemoryAdapter  # noqa: E402
-from langchain_embedding_adapter.fitting import cells_of, memory_for  # noqa: E402
+from langchain_embedding_adapter.fitting import filled, memory_for  # noqa: E402
 from langchain_embedding_adapter.tables import aligned  # noqa: E402
 from langchain_embedding_adapter.vectors import Floats, unit  # noqa: E402
 
@@ -162,12 +162,8 @@ def memory(entries: int, dimensions: int, *, calls: int) -> dict[str, Any]:
     random = np.random.default_rng(1)
     keys, values = (unit(random.standard_normal((entries, dimensions), dtype=np.float32)) for _ in range(2))
     adapter = memory_for(dimensions, dimensions, entries, temperature=0.05, strength=0.5)
-    arrays = {"weight": weight, "keys": keys, "values": values}
-    if adapter.cell is not None:
-        cell = cells_of(keys, adapter.cells, seed=0)
-        order = np.argsort(cell)
-        arrays |= {"keys": keys[order], "values": values[order], "cell": cell[order].astype(np.float32)}
-    adapted = adapted_with(adapter, vector, **arrays)
+    adapter.weight = weight
+    adapted = AdaptedEmbeddings(LookUp(vector), filled(adapter, keys, values, seed=0))
 
     def over_all() -> Vector:
         query = np.array(vector, dtype=np.float32)

@@ -11,8 +11,8 @@ from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
 from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
 from langchain_embedding_adapter.fitting.descent import fit_by_descent
 from langchain_embedding_adapter.fitting.memory import (
-    cells_of,
     condense,
+    filled,
     fit_memory,
     mean_answers,
     memory_for,
@@ -29,8 +29,8 @@ __all__ = [
     "QuestionWeights",
     "SideBySide",
     "as_tensor",
-    "cells_of",
     "condense",
+    "filled",
     "fit_by_descent",
     "fit_linear",
     "fit_memory",

@@ -16,8 +16,8 @@ from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 logger = logging.getLogger(__name__)
 
 BLOCK = 1024
-LARGE = 16_384
-"""A memory of no more entries recalls each by itself."""
+LARGE = 16_384 * 768
+"""Numbers, of keys and values; a memory of no more recalls each entry by itself."""
 CELLS_PER_ROOT = 2.3
 """Cells, over the root of the number of entries: 512 of 50,000."""
 SAMPLED, ROUNDS = 8, 4
@@ -39,7 +39,18 @@ def fit_memory(
     if known is not None:
         used = known.keys.any(axis=1)
         keys, values = np.concatenate([known.keys[used], keys]), np.concatenate([known.values[used], values])
-    keys, values = condense(keys, values, adapter.size, seed)
+    return filled(adapter, *condense(keys, values, adapter.size, seed), seed)
+
+
+def filled(adapter: MemoryAdapter, keys: Floats, values: Floats, seed: int) -> MemoryAdapter:
+    """The memory with these entries, sorted into its cells if it has any.
+
+    Args:
+        adapter: Its map, size, temperature, strength and cells.
+        keys: ``(entries, in_features)``, of unit length; no more than its size.
+        values: ``(entries, out_features)``.
+        seed: Of the cells.
+    """
     fitted = copy.deepcopy(adapter)
     if adapter.cell is not None:
         numbers = cells_of(keys, adapter.cells, seed)
@@ -53,8 +64,10 @@ def fit_memory(
 
 
 def memory_for(in_features: int, out_features: int, size: int, temperature: float, strength: float) -> MemoryAdapter:
-    """A memory of this size that recalls nothing yet; beyond ``LARGE`` entries it has cells."""
-    cells = 0 if size <= LARGE else min(MOST_CELLS - 1, round(CELLS_PER_ROOT * size**0.5))
+    """A memory of this size that recalls nothing yet; one that is ``LARGE`` has cells."""
+    cells = (
+        0 if size * (in_features + out_features) <= LARGE else min(MOST_CELLS - 1, round(CELLS_PER_ROOT * size**0.5))
+    )
     return MemoryAdapter(in_features, out_features, size, temperature=temperature, strength=strength, cells=cells)
 
 

@@ -7,7 +7,8 @@ import re
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.vectors import VectorCache, embed_dataset, unit
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import embed_dataset, unit
 
 BLOCK = 256
 """Questions that are looked up at a time."""

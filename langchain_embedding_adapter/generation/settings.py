@@ -15,7 +15,7 @@ from langchain_embedding_adapter.filters import QuestionRules
 from langchain_embedding_adapter.generation.calls import CallLimits
 from langchain_embedding_adapter.generation.prompts import DEFAULT_PROMPT, Difficulty, Prompt, PromptMix
 from langchain_embedding_adapter.styles import QuestionStyle
-from langchain_embedding_adapter.vectors import VectorCache
+from langchain_embedding_adapter.vector_cache import VectorCache
 
 DEFAULT_RULES = QuestionRules()
 OF_A_PROMPT = ("prompt", "structured", "styles", "languages", "personas", "examples", "difficulty")

@@ -23,19 +23,19 @@ class AdaptedRetriever(VectorStoreRetriever):
 
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """Find the documents for a question."""
-        with self._choosing(config):
+        with self._choosing(input, config):
             return super().invoke(input, self._traced(input, config), **kwargs)
 
     async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """The asynchronous :meth:`invoke`."""
-        with self._choosing(config):
+        with self._choosing(input, config):
             return await super().ainvoke(input, self._traced(input, config), **kwargs)
 
-    def _choosing(self, config: RunnableConfig | None) -> AbstractContextManager[Any]:
+    def _choosing(self, question: str, config: RunnableConfig | None) -> AbstractContextManager[Any]:
         choosing = getattr(self.adapted, "choosing", None)
         if choosing is None:
             return nullcontext()
-        return cast("AbstractContextManager[Any]", choosing(ensure_config(config)))
+        return cast("AbstractContextManager[Any]", choosing(question, ensure_config(config)))
 
     def _traced(self, question: str, config: RunnableConfig | None) -> RunnableConfig:
         merged = ensure_config(config)

@@ -81,8 +81,9 @@ def test_cells_that_are_none_are_refused(vectors: PairVectors) -> None:
 
 
 def test_only_large_memories_have_cells(vectors: PairVectors, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert memory_for(SIZE, SIZE, TrainingConfig().memory_size, 0.05, 0.5).cells == 0
-    assert memory_for(SIZE, SIZE, 50_000, 0.05, 0.5).cells == 514
+    assert memory_for(384, 384, TrainingConfig().memory_size, 0.05, 0.5).cells == 0
+    assert memory_for(384, 384, 50_000, 0.05, 0.5).cells == 514
+    assert memory_for(1536, 1536, 5000, 0.05, 0.5).cells == 163
     monkeypatch.setattr(fitting, "LARGE", 1000)
     fitted = fit_memory(vectors, memory_for(SIZE, SIZE, 2000, 0.05, 0.5), seed=0)
     assert len(np.unique(fitted.cell)) > 50

@@ -63,7 +63,7 @@ def test_too_few_questions_tell_nothing() -> None:
     assert Coverage.from_arrays({}, SIZE) is None
 
 
-def test_questions_that_are_all_the_same_cover_nothing() -> None:
+def test_questions_that_are_all_the_same_give_numbers_all_the_same() -> None:
     coverage = Coverage.of(np.ones((20, SIZE), dtype=np.float32))
     assert coverage is not None
     assert np.isfinite(coverage.share(questions(5))).all()

@@ -144,9 +144,10 @@ def test_a_store_is_enough_where_the_old_model_is_gone(collection, tmp_path) -> 
     assert result.report.native is None
     assert result.report.share_kept is None
     assert "of the old model" not in str(result)
-    with pytest.raises(ValueError, match="needed to add documents to the index"):
+    absent = "a model that is not at hand built the index, .* to add documents, or to compare .* document_embeddings=…"
+    with pytest.raises(ValueError, match=absent):
         result.embeddings.embed_documents(["barak"])
-    with pytest.raises(ValueError, match="needed to compare with its own queries"):
+    with pytest.raises(ValueError, match=absent):
         result.evaluate(collection)
     result.save(tmp_path / "bridge")
     loaded = AdaptedEmbeddings.from_pretrained(tmp_path / "bridge", BagOfWords(WIDE))

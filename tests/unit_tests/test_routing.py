@@ -19,15 +19,10 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_embedding_adapter import AdaptedEmbeddings, AdapterRouter, LinearAdapter, adapt_store
 from langchain_embedding_adapter.shadow import WAITING, ShadowAnswer
+from tests.small_world import shifted
 
 SIZE = 16
 BASE = DeterministicFakeEmbedding(size=SIZE)
-
-
-def shifted(places: int) -> LinearAdapter:
-    adapter = LinearAdapter(SIZE, SIZE)
-    adapter.weight = np.roll(adapter.weight, places, axis=0)
-    return adapter
 
 
 def places(text: str, answer: list[float]) -> int:
@@ -81,12 +76,21 @@ async def test_tasks_do_not_choose_for_each_other(router: AdapterRouter) -> None
     assert await asyncio.gather(*map(ask, ["en", "de", "base"] * 20)) == [1, 2, 0] * 20
 
 
-def test_a_question_may_choose(router: AdapterRouter) -> None:
-    by_language = AdapterRouter(
-        BASE, {"en": shifted(1), "de": shifted(2)}, choose=lambda text: "de" if "ß" in text else None
-    )
+def test_a_question_may_choose_and_is_asked_once() -> None:
+    asked: list[str] = []
+
+    def language(text: str) -> str | None:
+        asked.append(text)
+        return "de" if "ß" in text else None
+
+    by_language = AdapterRouter(BASE, {"en": shifted(1), "de": shifted(2)}, choose=language)
     answers = by_language.embed_queries(["Wie groß?", "How large?"])
     assert [places("Wie groß?", answers[0]), places("How large?", answers[1])] == [2, 0]
+    asked.clear()
+    store = adapt_store(InMemoryVectorStore.from_texts(["x"], BASE), by_language)
+    traces = Traces()
+    store.as_retriever().invoke("Wie groß?", {"callbacks": [traces]})
+    assert (asked, traces.metadata[0]["embedding_adapter"]) == (["Wie groß?"], "de")
 
 
 def test_a_chain_chooses_by_its_configuration(router: AdapterRouter) -> None:

@@ -17,7 +17,8 @@ from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, QADataset
 from langchain_embedding_adapter.fitting import fit_linear
 from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.teacher import Consultation
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
 from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings
 
 Pairs = list[tuple[str, str]]

@@ -11,7 +11,8 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter import QADataset
-from langchain_embedding_adapter.vectors import PairVectors, VectorCache, embed_dataset
+from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
 from tests.small_world import AngleEmbeddings
 
 TWICE = QADataset(
