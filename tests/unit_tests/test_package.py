@@ -223,12 +223,18 @@ def run(code: str) -> str:
         "import langchain_embedding_adapter",
         "from langchain_embedding_adapter import *",
         "import langchain_embedding_adapter.cli",
-        "import numpy as np\n"
+        "import tempfile\n"
         "from langchain_core.embeddings import DeterministicFakeEmbedding as Base\n"
         "from langchain_embedding_adapter import *\n"
-        "kinds = LinearAdapter(4, 4), TwoLayerAdapter(4, 8, 4), LowRankAdapter(4, 4, 2), MemoryAdapter(4, 4, 3)\n"
+        "from langchain_embedding_adapter.adapters import ADAPTERS\n"
+        "base = Base(size=4)\n"
+        "kinds = [LinearAdapter(4, 4), TwoLayerAdapter(4, 8, 4), LowRankAdapter(4, 4, 2), MemoryAdapter(4, 4, 3),\n"
+        "         MemoryAdapter(4, 4, 3, cells=2), ADAPTERS['bounded-two-layer'](4, 8, 4)]\n"
+        "assert {adapter.kind for adapter in kinds} == ADAPTERS.keys()\n"
         "for adapter in kinds:\n"
-        "    AdaptedEmbeddings(Base(size=4), adapter).embed_query('a')",
+        "    with tempfile.TemporaryDirectory() as folder:\n"
+        "        AdaptedEmbeddings(base, adapter).save_pretrained(folder)\n"
+        "        AdapterRouter(base, {'it': folder}, default='it').embed_query('a')",
     ],
     ids=["package", "every name", "command", "serving"],
 )
