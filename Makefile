@@ -16,7 +16,8 @@ demo: $(VENV)/.demo ## Train an adapter on Python's language reference and show 
 	$(BIN)/embedding-adapter demo --folder demo-run
 
 test: $(VENV)/.dev ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 tests/unit_tests
+	$(BIN)/python -m pytest tests/integration_tests
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
