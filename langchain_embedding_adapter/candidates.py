@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.config import Future as Future  # read here by training too
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.vectors import PairVectors
 
-Future = Literal["new passages", "same passages", "both"]
 Family = Literal["default", "linear", "memory"]
 Recall = tuple[float, float]
 """Temperature and strength of a memory."""

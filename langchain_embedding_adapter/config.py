@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Future = Literal["new passages", "same passages", "both"]
+"""What tomorrow's questions will be about."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -19,7 +19,7 @@ from langchain_community.vectorstores import FAISS
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
-from langchain_embedding_adapter import WordLlamaEmbeddings, cli, runs
+from langchain_embedding_adapter import WordLlamaEmbeddings, cli, models
 from langchain_embedding_adapter.language_reference import load_language_reference
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +81,8 @@ def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(langchain_openai, "OpenAIEmbeddings", WideEmbeddings)
     monkeypatch.setattr(langchain_openai, "ChatOpenAI", QuestionWriter)
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(CrossEncoder=Reranker))
-    for module in (cli, runs):
-        monkeypatch.setattr(module, "load_embeddings", WideEmbeddings, raising=False)
-        monkeypatch.setattr(module, "load_chat_model", lambda model: QuestionWriter(model=model), raising=False)
+    monkeypatch.setattr(models, "load_embeddings", WideEmbeddings)
+    monkeypatch.setattr(models, "load_chat_model", lambda model: QuestionWriter(model=model))
     return tmp_path
 
 

@@ -12,7 +12,8 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_embedding_adapter import QADataset, cli, demo
+from langchain_embedding_adapter import QADataset, __version__, cli, demo, models
+from langchain_embedding_adapter.runs import Run
 from tests.small_world import AngleEmbeddings, AngleWriter, world
 
 PLANETS = ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]
@@ -27,14 +28,14 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def llm(monkeypatch: pytest.MonkeyPatch) -> AngleWriter:
     writer = AngleWriter()
-    monkeypatch.setattr(cli, "load_chat_model", lambda name: writer)
+    monkeypatch.setattr(models, "load_chat_model", lambda name: writer)
     return writer
 
 
 @pytest.fixture
 def base(monkeypatch: pytest.MonkeyPatch) -> AngleEmbeddings:
     embeddings = AngleEmbeddings()
-    monkeypatch.setattr(cli, "load_embeddings", lambda name: embeddings)
+    monkeypatch.setattr(models, "load_embeddings", lambda name: embeddings)
     return embeddings
 
 
@@ -107,7 +108,7 @@ def test_the_adapter_finds_what_the_base_did_not(command, base: AngleEmbeddings,
 
 
 def test_pseudo_questions_need_no_llm_and_are_no_test(command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cli, "load_embeddings", lambda name: DeterministicFakeEmbedding(size=8))
+    monkeypatch.setattr(models, "load_embeddings", lambda name: DeterministicFakeEmbedding(size=8))
     corpus = {
         key: f"The planet {key} takes {10 * row} days to turn around its star." for row, key in enumerate(PLANETS)
     }
@@ -155,7 +156,7 @@ def test_new_pairs_ask_for_new_training(command, base, pairs: Path) -> None:
     command("train", "run", "--pairs", pairs)
     world(step=30).save(pairs)
     command("train", "run", "--pairs", pairs, "--force")
-    assert "about 48 of" in str(cli._run(Path("run")).dataset)
+    assert "about 48 of" in str(Run("run").dataset)
 
 
 def test_one_object_and_nothing_else_with_json(command, base, pairs: Path) -> None:
@@ -174,7 +175,7 @@ def test_an_adapter_can_be_examined_without_a_run(command, base, pairs: Path) ->
 def test_an_own_prompt_is_read_from_a_file(command, llm: AngleWriter, shelf: Path, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Frage zu:\n{passage}")
     assert command("pairs", "run", shelf, "--llm", "some:model", "--prompt", "prompt.txt").code == 0
-    assert cli._run(Path("run")).settings["pairs"]["prompt"] == ["Frage zu:\n{passage}"]
+    assert Run("run").settings["pairs"]["prompt"] == ["Frage zu:\n{passage}"]
 
 
 def test_a_dry_run_asks_nothing(command, llm: AngleWriter, shelf: Path) -> None:
@@ -237,7 +238,7 @@ def test_parts_laid_down_by_pairs_are_those_of_training(command, llm: AngleWrite
 
 def test_a_judge_has_a_second_look(command, base, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = FakeListChatModel(responses=["yes", "yes", "no"])
-    monkeypatch.setattr(cli, "load_chat_model", lambda name: judge if name == "a:judge" else AngleWriter())
+    monkeypatch.setattr(models, "load_chat_model", lambda name: judge if name == "a:judge" else AngleWriter())
     made = json.loads(command("pairs", "run", shelf, "--llm", "a:b", "--judge", "a:judge", "--json").out)
     assert made["generation"]["rejected"] == {"unanswerable": 40}
     assert made["questions"] == 80
@@ -304,15 +305,15 @@ def test_an_unexpected_error_is_one_line_too(command, base, pairs: Path, monkeyp
     def fail(name: str) -> None:
         raise StrangeError("quota\nexceeded")
 
-    monkeypatch.setattr(cli, "load_embeddings", fail)
+    monkeypatch.setattr(models, "load_embeddings", fail)
     assert command("train", "run", "--pairs", pairs) == (1, "", "error: StrangeError: quota exceeded\n")
 
 
 def test_ctrl_c_is_130(command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(folder: Path) -> None:
+    def interrupt(run: Run, *_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_run", interrupt)
+    monkeypatch.setattr(Run, "train", interrupt)
     assert command("train", "run").code == 130
 
 
@@ -351,4 +352,4 @@ def test_the_module_runs_as_a_program() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == cli.__version__
+    assert done.stdout.strip() == __version__

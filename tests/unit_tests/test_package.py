@@ -139,7 +139,18 @@ FLOORS = {
     "trainer": 5,
     "demo": 5.5,
     "runs": 5.5,
-    "cli": 6,
+    "cli.options": 6,
+    "cli.opening": 6.1,
+    "cli.ask": 6.2,
+    "cli.demo": 6.2,
+    "cli.evaluate": 6.2,
+    "cli.info": 6.2,
+    "cli.pairs": 6.2,
+    "cli.train": 6.2,
+    "cli.commands": 6.3,
+    "cli.entry": 6.4,
+    "cli.__main__": 6.5,
+    "cli": 6.5,
 }
 
 MODULES = [module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}.")]

@@ -1,0 +1,45 @@
+"""All commands in the order of the journey, and what goes before any of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from langchain_embedding_adapter._version import __version__
+from langchain_embedding_adapter.cli.ask import ask
+from langchain_embedding_adapter.cli.demo import demo
+from langchain_embedding_adapter.cli.evaluate import evaluate
+from langchain_embedding_adapter.cli.info import info
+from langchain_embedding_adapter.cli.pairs import pairs
+from langchain_embedding_adapter.cli.train import train
+
+app = typer.Typer(
+    name="embedding-adapter",
+    help="Better retrieval without touching the index: train, examine and use adapters for query vectors.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[  # noqa: ARG001 its callback has done what there is to do
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on standard error.")] = False,
+) -> None:
+    logging.getLogger("langchain_embedding_adapter").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+for command in (pairs, train, evaluate, ask, info, demo):
+    app.command()(command)

@@ -1,0 +1,29 @@
+"""``embedding-adapter demo``: the whole journey on text that everybody has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_embedding_adapter.cli.opening import chat_model_named, embeddings_named, show
+from langchain_embedding_adapter.cli.options import LOCAL, AsJson
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the adapter and the index go.")] = Path("demo-run"),
+    llm: Annotated[
+        str | None, typer.Option(help="Let this chat model write the training questions, as provider:model.")
+    ] = None,
+    embeddings: Annotated[str, typer.Option(help="provider:model, or local:wordllama.")] = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole journey on Python's language reference: no key, no network.
+
+    embedding-adapter demo
+    """
+    from langchain_embedding_adapter.demo import run_demo
+
+    result = run_demo(folder, embeddings_named(embeddings), llm=chat_model_named(llm) if llm else None)
+    show(result.to_dict(), str(result), as_json)

@@ -1,0 +1,36 @@
+"""``embedding-adapter evaluate``: base against adapted on questions that training has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_embedding_adapter.cli.opening import base_of, embeddings_named, open_run, show
+from langchain_embedding_adapter.cli.options import LOCAL, AsJson, EmbeddingsName
+
+
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="The folder of the run.", show_default=False)] = None,
+    embeddings: EmbeddingsName = None,
+    adapter: Annotated[Path | None, typer.Option(help="In place of a run: a saved adapter …")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="… and the questions to examine it with.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Base against adapted, on the questions that training has not seen.
+
+    embedding-adapter evaluate handbook-run
+    """
+    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation import evaluate_retrieval
+    from langchain_embedding_adapter.pairs import QADataset
+
+    if run is not None and adapter is None and pairs is None:
+        report = open_run(run).evaluate(base_of(open_run(run), embeddings))
+    elif run is None and adapter is not None and pairs is not None:
+        base = embeddings_named(embeddings or LOCAL)
+        report = evaluate_retrieval(AdaptedEmbeddings.from_pretrained(adapter, base), QADataset.load(pairs))
+    else:
+        raise typer.BadParameter("name either a run, or --adapter and --pairs")
+    show(report.to_dict(), str(report), as_json)
