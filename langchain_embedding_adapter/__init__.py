@@ -42,6 +42,14 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.model_change import BridgeResult, bridge_models
     from langchain_embedding_adapter.moving_in import load_llama_index_adapter, load_openai_matrix
     from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.plots import (
+        plot_changes,
+        plot_gains,
+        plot_history,
+        plot_map,
+        plot_metrics,
+        plot_selection,
+    )
     from langchain_embedding_adapter.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.report import RetrievalReport
     from langchain_embedding_adapter.result import TrainingResult
@@ -97,6 +105,12 @@ _HOMES = {
     "pairs_from_langsmith": "datasets_elsewhere",
     "pairs_from_logs": "logs",
     "plan_qa_pairs": "generation",
+    "plot_changes": "plots",
+    "plot_gains": "plots",
+    "plot_history": "plots",
+    "plot_map": "plots",
+    "plot_metrics": "plots",
+    "plot_selection": "plots",
     "read_store": "stores",
     "register_adapter": "adapters",
     "register_store": "stores",
@@ -142,6 +156,12 @@ __all__ = [
     "pairs_from_langsmith",
     "pairs_from_logs",
     "plan_qa_pairs",
+    "plot_changes",
+    "plot_gains",
+    "plot_history",
+    "plot_map",
+    "plot_metrics",
+    "plot_selection",
     "read_store",
     "register_adapter",
     "register_store",

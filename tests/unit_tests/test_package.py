@@ -136,6 +136,12 @@ FLOORS = {
     "unseen": 4.92,
     "thresholds": 4.95,
     "result": 4.9,
+    "plots.paper": 1,
+    "plots.gains": 5,
+    "plots.training": 5,
+    "plots.questions": 5.1,
+    "plots.space": 5,
+    "plots": 5.2,
     "trainer": 5,
     "demo": 5.5,
     "runs": 5.5,
@@ -197,6 +203,12 @@ def test_the_door_has_the_expected_names() -> None:
         "pairs_from_langsmith",
         "pairs_from_logs",
         "plan_qa_pairs",
+        "plot_changes",
+        "plot_gains",
+        "plot_history",
+        "plot_map",
+        "plot_metrics",
+        "plot_selection",
         "read_store",
         "register_adapter",
         "register_store",
@@ -250,7 +262,7 @@ def run(code: str) -> str:
     ids=["package", "every name", "command", "serving"],
 )
 def test_what_only_training_needs_is_not_imported(code: str) -> None:
-    heavy = {"torch", "scipy", "sklearn", "faiss", "chromadb", "wordllama", "langchain", "pandas"}
+    heavy = {"torch", "scipy", "sklearn", "faiss", "chromadb", "wordllama", "langchain", "pandas", "matplotlib"}
     assert run(f"{code}\nimport sys\nprint(sorted({heavy} & sys.modules.keys()))") == "[]"
 
 
