@@ -11,6 +11,12 @@ from typing import Literal
 Future = Literal["new passages", "same passages", "both"]
 """What tomorrow's questions will be about."""
 
+CHUNK_SIZE = 800
+"""Most characters of a chunk."""
+
+CHUNK_OVERLAP = 0
+"""Characters that neighbouring chunks share."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -13,9 +13,7 @@ from langchain_core.documents import Document
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import read_jsonl
-
-CHUNK_SIZE = 800
-CHUNK_OVERLAP = 0
+from langchain_embedding_adapter.config import CHUNK_OVERLAP, CHUNK_SIZE
 
 _TEXT_FIELDS = ("text", "page_content", "content")
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import Runnable, RunnablePassthrough
 
 from langchain_embedding_adapter._files import read_json, read_jsonl, write_json, write_jsonl
+from langchain_embedding_adapter.asking import SideBySide, answers_by_text, passages_of
 from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.config import TrainingConfig
@@ -27,25 +26,13 @@ from langchain_embedding_adapter.documents import load_documents, split_document
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
-from langchain_embedding_adapter.metrics import top_k
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
 from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.trainer import AdapterTrainer
 from langchain_embedding_adapter.vector_cache import VectorCache
-from langchain_embedding_adapter.vectors import embed_dataset, unit
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A passage that was found: its place (from 1), its id, its cosine to the question and its text."""
-
-    rank: int
-    passage: str
-    score: float
-    text: str
 
 
 class Run:
@@ -274,22 +261,11 @@ class Run:
         report.save(self.report_file.with_suffix(".md"))
         return report
 
-    def ask(self, base: Embeddings, question: str, k: int) -> tuple[list[Hit], list[Hit]]:
-        """The ``k`` best passages for a question, as the base finds them and as the adapter does."""
-        corpus = self.dataset.corpus
-        vectors = embed_dataset(base, QADataset({}, corpus, {}), cache=self.cache)
-        passages = unit(vectors.passages)
-        query = np.asarray([base.embed_query(question)], dtype=np.float32)
-        found = []
-        for queries in (query, self.adapted(base).adapt(query)):
-            scores = unit(queries) @ passages.T
-            found.append(
-                [
-                    Hit(rank, vectors.passage_ids[row], float(scores[0, row]), corpus[vectors.passage_ids[row]])
-                    for rank, row in enumerate(top_k(scores, k)[0], start=1)
-                ]
-            )
-        return found[0], found[1]
+    def side_by_side(self, base: Embeddings) -> SideBySide:
+        """The run's passages, to be asked with the base and with the adapter; each is embedded once."""
+        dataset = self.dataset
+        passages = passages_of(dataset.corpus, base, self.cache)
+        return SideBySide(self.adapted(base), passages, answers_by_text(dataset))
 
     def chunks(self) -> list[Document]:
         """The chunks that the pairs were written about."""

@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 from langchain_embedding_adapter.cli.opening import chat_model_named, embeddings_named, show
-from langchain_embedding_adapter.cli.options import LOCAL, AsJson
+from langchain_embedding_adapter.cli.options import AsJson, Model
+from langchain_embedding_adapter.settings import LOCAL
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the adapter and the index go.")] = Path("demo-run"),
+    folder: Annotated[Path, typer.Option(help="Where the adapter and the index go.", metavar="FOLDER")] = Path(
+        "demo-run"
+    ),
     llm: Annotated[
-        str | None, typer.Option(help="Let this chat model write the training questions, as provider:model.")
+        str | None,
+        typer.Option(help="Let this chat model write the training questions, as provider:model.", metavar="MODEL"),
     ] = None,
-    embeddings: Annotated[str, typer.Option(help="provider:model, or local:wordllama.")] = LOCAL,
+    embeddings: Model = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole journey on Python's language reference: no key, no network.

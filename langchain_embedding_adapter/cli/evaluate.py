@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from langchain_embedding_adapter.cli.opening import base_of, embeddings_named, open_run, show
-from langchain_embedding_adapter.cli.options import LOCAL, AsJson, EmbeddingsName
+from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
+from langchain_embedding_adapter.settings import LOCAL
 
 
 def evaluate(
@@ -27,7 +28,8 @@ def evaluate(
     from langchain_embedding_adapter.pairs import QADataset
 
     if run is not None and adapter is None and pairs is None:
-        report = open_run(run).evaluate(base_of(open_run(run), embeddings))
+        the_run = open_run(run, "adapter")
+        report = the_run.evaluate(base_of(the_run, embeddings))
     elif run is None and adapter is not None and pairs is not None:
         base = embeddings_named(embeddings or LOCAL)
         report = evaluate_retrieval(AdaptedEmbeddings.from_pretrained(adapter, base), QADataset.load(pairs))

@@ -275,15 +275,15 @@ def test_a_model_that_drifts_behind_its_name_is_told(command, base: AngleEmbeddi
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "run"], 1, "error: run has no pairs yet; make them with `embedding-adapter pairs`"),
-        (["evaluate", "run"], 1, "error: run has no adapter yet; train one with"),
-        (["ask", "run", "why?"], 1, "error: run has no pairs yet"),
+        (["train", "run"], 1, "error: there is no folder run; make a run with `embedding-adapter run run DOCUMENTS`"),
+        (["evaluate", "run"], 1, "error: there is no folder run; make a run with"),
+        (["ask", "run", "why?"], 1, "error: there is no folder run"),
         (["info", "run"], 1, "error: there is no folder run"),
         (["train", "run", "--pairs", "nothing.json"], 1, "No such file"),
         (["evaluate"], 2, "name either a run, or --adapter and --pairs"),
         (["evaluate", "run", "--adapter", "x"], 2, "name either a run"),
         (["trains"], 2, "No such command 'trains'"),
-        (["ask", "run"], 2, "question"),
+        (["ask", "run"], 1, "error: there is no folder run"),
         (["train", "run", "--seed", "x"], 2, "--seed"),
         (["pairs", "run", "nothing/", "--llm", "some:model"], 1, "error: there is no file or folder nothing"),
         (["pairs", "run", "x.txt"], 2, "with --llm, or ask for --pseudo ones"),
@@ -309,12 +309,12 @@ def test_an_unexpected_error_is_one_line_too(command, base, pairs: Path, monkeyp
     assert command("train", "run", "--pairs", pairs) == (1, "", "error: StrangeError: quota exceeded\n")
 
 
-def test_ctrl_c_is_130(command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_130(command, base, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(run: Run, *_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "train", interrupt)
-    assert command("train", "run").code == 130
+    assert command("train", "run", "--pairs", pairs).code == 130
 
 
 def test_quiet_keeps_talk_away(command, base, pairs: Path) -> None:
