@@ -64,6 +64,13 @@ if TYPE_CHECKING:
     )
     from langchain_embedding_adapter.styles import QuestionStyle
     from langchain_embedding_adapter.through_store import StoreReport
+    from langchain_embedding_adapter.trackers import (
+        MLflowTracker,
+        TensorBoardTracker,
+        Tracker,
+        TrackioTracker,
+        WandbTracker,
+    )
     from langchain_embedding_adapter.trainer import AdapterTrainer
 
 _HOMES = {
@@ -78,6 +85,7 @@ _HOMES = {
     "LinearAdapter": "adapters",
     "LoggedPairs": "logs",
     "LowRankAdapter": "adapters",
+    "MLflowTracker": "trackers",
     "MemoryAdapter": "adapters",
     "QADataset": "pairs",
     "QuestionRules": "filters",
@@ -88,9 +96,13 @@ _HOMES = {
     "StoreReport": "through_store",
     "StoredPage": "stores",
     "StoredVectors": "stores",
+    "TensorBoardTracker": "trackers",
+    "Tracker": "trackers",
+    "TrackioTracker": "trackers",
     "TrainingConfig": "config",
     "TrainingResult": "result",
     "TwoLayerAdapter": "adapters",
+    "WandbTracker": "trackers",
     "WordLlamaEmbeddings": "local",
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
@@ -128,6 +140,7 @@ __all__ = [
     "LinearAdapter",
     "LoggedPairs",
     "LowRankAdapter",
+    "MLflowTracker",
     "MemoryAdapter",
     "QADataset",
     "QuestionRules",
@@ -138,9 +151,13 @@ __all__ = [
     "StoreReport",
     "StoredPage",
     "StoredVectors",
+    "TensorBoardTracker",
+    "Tracker",
+    "TrackioTracker",
     "TrainingConfig",
     "TrainingResult",
     "TwoLayerAdapter",
+    "WandbTracker",
     "WordLlamaEmbeddings",
     "__version__",
     "adapt_store",

@@ -24,3 +24,17 @@ def require_extra(module: str, extra: str) -> ModuleType:
             f"`{missing}` is needed here and is not installed; install it with "
             f"pip install 'langchain-embedding-adapter[{extra}]'"
         ) from error
+
+
+def require_package(module: str, package: str) -> ModuleType:
+    """Import ``module`` of a package that no extra brings, as whoever uses it has it.
+
+    Raises:
+        ImportError: If it is not installed; the message holds the install line.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or module).partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise ImportError(f"`{module}` is needed here and is not installed; pip install {package}") from error

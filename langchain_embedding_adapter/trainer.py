@@ -7,7 +7,7 @@ and the adapter against the base on questions held out, before anybody relies on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,25 +19,21 @@ from langchain_core.runnables import Runnable
 from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter._extras import require_extra
-from langchain_embedding_adapter.adapters import (
-    BaseAdapter,
-    LinearAdapter,
-    LowRankAdapter,
-    MemoryAdapter,
-    TwoLayerAdapter,
-)
+from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
 from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.candidates import Family, Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
-from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.result import TrainingResult
+from langchain_embedding_adapter.starting import starting_adapter
 from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
+from langchain_embedding_adapter.trackers.protocol import Following, Tracker
+from langchain_embedding_adapter.trackers.told import settings_of
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, remember_documents
 
@@ -45,9 +41,6 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.training import Task, Trained
 
 logger = logging.getLogger(__name__)
-
-NAMED = ("auto", LinearAdapter.kind, LowRankAdapter.kind, MemoryAdapter.kind, TwoLayerAdapter.kind)
-"""What may be asked for by name."""
 
 
 class AdapterTrainer:
@@ -144,6 +137,7 @@ class AdapterTrainer:
         checkpoint: str | Path | None = None,
         store: VectorStore | StoredVectors | None = None,
         calibrate: bool = False,
+        callbacks: Sequence[Tracker] = (),
     ) -> TrainingResult:
         """Train an adapter, and keep it only if it beats the base on questions it has not seen.
 
@@ -178,15 +172,18 @@ class AdapterTrainer:
                 back to a file, or a sample with the passages that the questions are about.
             calibrate: Whether to fit a map from adapted scores to the base's, so that thresholds keep their meaning:
                 :func:`adapt_store` applies it to relevance scores.
+            callbacks: Who is told of the settings, of each epoch as it happens and of the result: experiment trackers
+                (:class:`WandbTracker` and the like) or any :class:`Tracker`. One that fails is left out.
 
         Raises:
             ValueError: If there are too few questions to hold some out, the adapter does not fit the vectors, or the
                 store holds none of the passages.
-            TypeError: If the teacher cannot score.
+            TypeError: If the teacher cannot score, or a callback is no tracker.
             ImportError: If torch or scipy is not installed (the extra ``train``).
         """
         require_extra("torch", "train")
         require_extra("scipy", "train")
+        from langchain_embedding_adapter.fitting import following_epochs
         from langchain_embedding_adapter.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
         from langchain_embedding_adapter.unseen import examined_by_distance
@@ -205,7 +202,8 @@ class AdapterTrainer:
             raise ValueError("`teacher` and `calibrate` start from the base's own scores, and a bridged index has none")
         stored = None if store is None else as_stored(store)
         dataset, vectors = self._embed(dataset, stored)
-        start = self._start(adapter, vectors)
+        bridged = self.document_embeddings is not None
+        start = starting_adapter(adapter, vectors, self.embeddings, bridged=bridged)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)
         if chosen and checkpoint is not None:
             raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
@@ -218,22 +216,28 @@ class AdapterTrainer:
         if teacher is not None:
             vectors, check = self._consult(teacher, (dataset, vectors), (validation, deciding), config)
         task = Task(dataset, vectors, start, config, deciding, weights, self.show_progress)
-        if dataset.pseudo_styles:
-            trained = with_caution(task)
-        elif chosen:
-            families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
-            family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
-            further = (lambda kind: self._start(kind, vectors)) if adapter == "auto" else None
-            trained = by_cross_validation(task, family=family, expect=expect, further=further)
-        else:
-            trained = in_epochs(task, checkpoint=checkpoint)
-        if stored is not None and stored.metric == "l2" and not stored.normalised:
-            trained = examined_by_distance(task, trained, expect)
-        if calibrate and stored is not None and stored.metric != "cosine" and not stored.normalised:
-            logger.warning("the scores are not calibrated: those of vectors of different lengths are no cosines")
-            calibrate = False
-        calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
-        return self._result(task, trained, expect, check, calibration)
+        with Following(callbacks, settings_of(task, self.embeddings, adapter, expect)) as following:
+            if dataset.pseudo_styles:
+                trained = with_caution(task)
+            elif chosen:
+                families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
+                family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
+                further = partial(starting_adapter, vectors=vectors, embeddings=self.embeddings, bridged=bridged)
+                trained = by_cross_validation(
+                    task, family=family, expect=expect, further=further if adapter == "auto" else None
+                )
+            else:
+                with following_epochs(following.log):
+                    trained = in_epochs(task, checkpoint=checkpoint)
+            if stored is not None and stored.metric == "l2" and not stored.normalised:
+                trained = examined_by_distance(task, trained, expect)
+            if calibrate and stored is not None and stored.metric != "cosine" and not stored.normalised:
+                logger.warning("the scores are not calibrated: those of vectors of different lengths are no cosines")
+                calibrate = False
+            calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
+            result = self._result(task, trained, expect, check, calibration)
+            following.finish(result)
+        return result
 
     def _consult(
         self,
@@ -339,28 +343,3 @@ class AdapterTrainer:
             return dataset, embed_dataset(self.embeddings, dataset, **options)
         dataset = align(dataset, stored)
         return dataset, embed_questions(self.embeddings, dataset, stored, **options)
-
-    def _start(self, adapter: BaseAdapter | str | None, vectors: PairVectors) -> BaseAdapter:
-        """The adapter to start from, checked against the vectors it will see."""
-        in_features, out_features = vectors.queries.shape[1], vectors.passages.shape[1]
-        bridged = self.document_embeddings is not None or in_features != out_features
-        if bridged and not isinstance(adapter, (LinearAdapter, MemoryAdapter)):
-            raise ValueError(
-                f"another model than {model_name(self.embeddings)} has embedded the passages, and no identity leads "
-                f"from its {in_features} dimensions to their {out_features}: bridge the models first (bridge_models) "
-                f"and train that adapter again, train(…, adapter=bridge.adapter); got adapter={adapter!r}"
-            )
-        if adapter is None or adapter in ("auto", LinearAdapter.kind, MemoryAdapter.kind):
-            return LinearAdapter(in_features, out_features)
-        if adapter == TwoLayerAdapter.kind:
-            return TwoLayerAdapter(in_features, in_features, out_features)
-        if adapter == LowRankAdapter.kind:
-            return LowRankAdapter(in_features, out_features)
-        if not isinstance(adapter, BaseAdapter):
-            raise ValueError(f"expected an adapter or one of {', '.join(NAMED)}, got {adapter!r}")
-        if (adapter.in_features, adapter.out_features) != (in_features, out_features):
-            raise ValueError(
-                f"the adapter maps {adapter.in_features} to {adapter.out_features} dimensions, and "
-                f"{model_name(self.embeddings)} gives queries of {in_features} and passages of {out_features}"
-            )
-        return adapter

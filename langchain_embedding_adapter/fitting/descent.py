@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +24,19 @@ from langchain_embedding_adapter.vectors import PairVectors
 
 AnyAdapter = TypeVar("AnyAdapter", bound=BaseAdapter)
 Validate = Callable[[BaseAdapter], float]
+Follow = Callable[[dict[str, float]], None]
+
+_follow: ContextVar[Follow | None] = ContextVar("follow", default=None)
+
+
+@contextmanager
+def following_epochs(follow: Follow) -> Iterator[None]:
+    """Inside its ``with``, whoever fits by descent tells every row of the history as it comes."""
+    token = _follow.set(follow)
+    try:
+        yield
+    finally:
+        _follow.reset(token)
 
 
 def fit_by_descent(
@@ -64,6 +79,9 @@ def fit_by_descent(
     history, best = state.resume(module, optimizer)
     if not history:
         history, best = [{"epoch": 0, config.metric: validate(adapter)}], adapter.to_arrays()
+    follow = _follow.get() or _nobody
+    for row in history:
+        follow(row)
 
     with progress_bar(config.epochs, "epochs", "epoch", show_progress) as bar, torch.random.fork_rng():
         bar.update(len(history) - 1)
@@ -95,11 +113,16 @@ def fit_by_descent(
             if _best_epoch(history, config) == epoch:
                 best = candidate.to_arrays()
             state.write(history, best, module, optimizer)
+            follow(history[-1])
             bar.set_postfix({config.metric: f"{history[-1][config.metric]:.3f}"})
             bar.update()
     found = adapter.trained(twin)
     found.load_arrays(best)
     return found, history
+
+
+def _nobody(_: dict[str, float]) -> None:
+    """Who follows where nobody does."""
 
 
 def _best_epoch(history: History, config: TrainingConfig) -> int:
