@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from langchain_embedding_adapter.details import Details
+from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.ranking import DEFAULT_KS, Adapt, compare
 from langchain_embedding_adapter.report import RetrievalReport
@@ -80,8 +83,9 @@ def evaluate_retrieval(
                 dataset = align(dataset, stored)
             adapt = _bridged(embeddings, dataset, cache=cache, show_progress=show_progress)
             base, cache = native, None if cache is None else cache_of(native, cache, base)
+    details = Details(dataset, base_model=model_name(base), adapter=adapter_name(embeddings))
     if isinstance(store, VectorStore):
-        return evaluate_through(
+        through = evaluate_through(
             store,
             base,
             adapt,
@@ -92,12 +96,25 @@ def evaluate_retrieval(
             cache=cache,
             show_progress=show_progress,
         )
+        found = through.details or details
+        return replace(through, details=replace(details, dataset=found.dataset, lists=found.lists))
     if search_kwargs or (stored is not None and store is None):
         raise ValueError("`search_kwargs` and `stored` go with a vector store as `store`, and none is given")
     if store is not None:
-        aligned = align(dataset, store)
-        return compare(embed_questions(base, aligned, store, cache=cache, show_progress=show_progress), adapt, ks)
-    return compare(embed_dataset(base, dataset, cache=cache, show_progress=show_progress), adapt, ks)
+        dataset = align(dataset, store)
+        report = compare(embed_questions(base, dataset, store, cache=cache, show_progress=show_progress), adapt, ks)
+    else:
+        report = compare(embed_dataset(base, dataset, cache=cache, show_progress=show_progress), adapt, ks)
+    return replace(report, details=replace(details, dataset=dataset, lists=(report.details or details).lists))
+
+
+def adapter_name(embeddings: object) -> str | None:
+    """The kind and the shape of the adapter of adapted embeddings; ``None`` where there is none that says so."""
+    adapter = getattr(embeddings, "adapter", None)
+    if adapter is None or not hasattr(adapter, "in_features"):
+        return None
+    kind = getattr(adapter, "kind", "") or type(adapter).__name__
+    return f"{kind}, {adapter.in_features} → {adapter.out_features} dimensions"
 
 
 def _bridged(

@@ -6,17 +6,21 @@ callable on query vectors, so that the trainer can examine an adapter before any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_embedding_adapter.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.report import RetrievalReport, Scores
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 DEFAULT_KS = (5, 10)
 BLOCK = 512
+KEPT = 2**28
+"""Most bytes of passages' vectors, in memory, that a report holds on to for the lists of its page."""
 
 Adapt = Callable[[Floats], Floats]
 """Maps query vectors ``(n, in)`` to ``(n, out)``."""
@@ -28,7 +32,12 @@ def compare(vectors: PairVectors, adapt: Adapt | None, ks: Sequence[int] = DEFAU
         raise ValueError("there is no question to evaluate with")
     base = _rank(vectors, vectors.queries, max(ks))
     if adapt is None:
-        return RetrievalReport(vectors.query_ids, len(vectors.passage_ids), ranking_scores(vectors, base, ks))
+        return RetrievalReport(
+            query_ids=vectors.query_ids,
+            passages=len(vectors.passage_ids),
+            base_scores=ranking_scores(vectors, base, ks),
+            details=Details(lists=_lists(vectors, None, base, None)),
+        )
     queries = adapt(vectors.queries)
     adapted = _rank(vectors, queries, max(ks))
     best = [_best_scores(vectors, *side) for side in ((vectors.queries, base), (queries, adapted))]
@@ -38,7 +47,54 @@ def compare(vectors: PairVectors, adapt: Adapt | None, ks: Sequence[int] = DEFAU
         base_scores=ranking_scores(vectors, base, ks),
         adapted_scores=ranking_scores(vectors, adapted, ks),
         best_scores=np.stack(best),
+        details=Details(lists=_lists(vectors, queries, base, adapted)),
     )
+
+
+def look_up(vectors: PairVectors, adapted: Floats | None, depth: int = DEPTH) -> Lists:
+    """What each question finds first and where its right passages are, base and, if given, ``adapted`` queries."""
+
+    def found(queries: Floats) -> Found:
+        return listed(vectors, queries, _rank(vectors, queries, depth), ranks=_right_ranks(vectors, queries))
+
+    return lists_of(vectors, found(vectors.queries), None if adapted is None else found(adapted))
+
+
+def lists_of(vectors: PairVectors, base: Found, adapted: Found | None) -> Lists:
+    """The lists of these questions."""
+    right = tuple(tuple(rows.tolist()) for rows in vectors.relevant)
+    return Lists(vectors.query_ids, vectors.passage_ids, right, base, adapted)
+
+
+def listed(
+    vectors: PairVectors,
+    queries: Floats,
+    rankings: NDArray[np.intp],
+    *,
+    ranks: tuple[tuple[int, ...], ...] | None = None,
+) -> Found:
+    """The first of ``rankings``, ``(questions, k)``, with their cosines.
+
+    Args:
+        vectors: The passages.
+        queries: What ranked them, ``(questions, dimensions)``.
+        rankings: Rows of passages; :data:`NOTHING` where there are no more.
+        ranks: The ranks of the right ones; by default as far as the rankings tell.
+    """
+    rows = rankings[:, :DEPTH]
+    scores = np.zeros(rows.shape, dtype=np.float32)
+    for at in range(0, len(rows), BLOCK):
+        part = rows[at : at + BLOCK]
+        passages = unit(vectors.passages[part])
+        scores[at : at + BLOCK] = np.einsum("qd,qkd->qk", unit(queries[at : at + BLOCK]), passages)
+    scores[rows == NOTHING] = 0
+    if ranks is None:
+        places = [{row: place for place, row in enumerate(found, 1) if row >= 0} for found in rankings.tolist()]
+        ranks = tuple(
+            tuple(place.get(row, 0) for row in right.tolist())
+            for place, right in zip(places, vectors.relevant, strict=True)
+        )
+    return Found(rows, scores, ranks)
 
 
 def retrieval_scores(vectors: PairVectors, queries: Floats, ks: Sequence[int]) -> Scores:
@@ -48,13 +104,7 @@ def retrieval_scores(vectors: PairVectors, queries: Floats, ks: Sequence[int]) -
 
 def nearest_passages(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
     """Rows of the ``k`` passages nearest to each of these query vectors, nearest first, ``(questions, k)``."""
-    passages, offsets = vectors.passages, np.float32(0)
-    if vectors.metric == "cosine":
-        passages, queries = unit(passages), unit(queries)
-    elif vectors.metric == "l2":  # |q - d|² = |q|² - 2 (q·d - |d|²/2)
-        offsets = np.einsum("ij,ij->i", passages, passages) / 2
-    blocks = (queries[at : at + BLOCK] @ passages.T - offsets for at in range(0, len(queries), BLOCK))
-    return np.concatenate([top_k(block, k) for block in blocks])
+    return np.concatenate([top_k(block, k) for block in _score_blocks(vectors, queries)])
 
 
 def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequence[int]) -> Scores:
@@ -67,6 +117,43 @@ def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequenc
         best = np.sort(vectors.grades[row])[::-1][: max(ks)]
         ideal[row, : len(best)] = best
     return compute_metrics(gains, ideal, np.array([len(found) for found in vectors.relevant]), ks)
+
+
+def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[Floats]:
+    """What the questions are ranked by, ``(a block of questions, passages)`` at a time."""
+    passages, offsets = vectors.passages, np.float32(0)
+    if vectors.metric == "cosine":
+        passages, queries = unit(passages), unit(queries)
+    elif vectors.metric == "l2":  # |q - d|² = |q|² - 2 (q·d - |d|²/2)
+        offsets = np.einsum("ij,ij->i", passages, passages) / 2
+    for at in range(0, len(queries), BLOCK):
+        yield queries[at : at + BLOCK] @ passages.T - offsets
+
+
+def _right_ranks(vectors: PairVectors, queries: Floats) -> tuple[tuple[int, ...], ...]:
+    """The rank of every right passage, from 1; of equal scores the first passage comes first, as in the rankings."""
+    ranks: list[tuple[int, ...]] = []
+    for block in _score_blocks(vectors, queries):
+        for scores, right in zip(block, vectors.relevant[len(ranks) :], strict=False):
+            ranks.append(
+                tuple(
+                    1 + int((scores > scores[row]).sum()) + int((scores[:row] == scores[row]).sum())
+                    for row in right.tolist()
+                )
+            )
+    return tuple(ranks)
+
+
+def _lists(
+    vectors: PairVectors, queries: Floats | None, base: NDArray[np.intp], adapted: NDArray[np.intp] | None
+) -> Lists | Callable[[], Lists]:
+    """What makes the lists when they are asked for; of very many vectors the lists, as far as the rankings tell."""
+    mapped = any(isinstance(array, np.memmap) for array in (vectors.passages, vectors.passages.base))
+    if mapped or vectors.passages.nbytes <= KEPT:
+        return partial(look_up, vectors, queries)
+    found = listed(vectors, vectors.queries, base)
+    moved = None if queries is None or adapted is None else listed(vectors, queries, adapted)
+    return lists_of(vectors, found, moved)
 
 
 def _rank(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import write_atomically, write_json
 from langchain_embedding_adapter.calibration import ScoreShift
+from langchain_embedding_adapter.details import Details
 from langchain_embedding_adapter.tables import comparison
 
 RESAMPLES = 9_999
@@ -62,6 +63,8 @@ class RetrievalReport:
         adapted_scores: The same with the adapter; ``None`` where only the base was evaluated.
         best_scores: The score of each question's best hit, as a cosine, with the base and with the adapter:
             ``(2, questions)``; ``None`` where that is not known.
+        details: The questions' texts, what they found and how the adapter was trained, for the page; ``None`` where
+            that is not known. They hold on to the vectors: ``replace(report, details=None)`` lets go of them.
     """
 
     query_ids: tuple[str, ...]
@@ -69,6 +72,7 @@ class RetrievalReport:
     base_scores: Scores
     adapted_scores: Scores | None = None
     best_scores: NDArray[np.float64] | None = None
+    details: Details | None = field(default=None, compare=False)
 
     @property
     def shift(self) -> ScoreShift | None:
@@ -105,6 +109,7 @@ class RetrievalReport:
             adapted_scores=self.adapted_scores
             and {metric: scores[kept] for metric, scores in self.adapted_scores.items()},
             best_scores=None if self.best_scores is None else self.best_scores[:, kept],
+            details=self.details,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,19 +129,37 @@ class RetrievalReport:
         lines = [f"{len(self.query_ids)} questions, {self.passages} passages", table]
         return "\n\n".join(lines + [str(self.shift)] * (self.shift is not None))
 
-    def save(self, path: str | Path) -> None:
-        """Write the report: ``.json`` for :meth:`to_dict`, ``.md`` for the table.
+    def to_html(self) -> str:
+        """The page that :meth:`save` writes to an ``.html`` file.
 
         Raises:
-            ValueError: If the path ends in neither.
+            ImportError: If jinja2 is not installed (the extra ``report``).
+        """
+        require_extra("jinja2", "report")
+        from langchain_embedding_adapter.page import render
+        from langchain_embedding_adapter.report_page import page_of
+
+        return render(page_of(self))
+
+    def save(self, path: str | Path) -> None:
+        """Write the report: ``.json`` for :meth:`to_dict`, ``.md`` for the table, ``.html`` for a page to judge by.
+
+        The page is one file that asks for nothing from elsewhere: verdict and uncertainty, where the adapter helps,
+        every question with what it found, and how the adapter was trained, as far as the report knows.
+
+        Raises:
+            ValueError: If the path ends in none of these.
+            ImportError: If jinja2 is not installed, for a page (the extra ``report``).
         """
         path = Path(path)
         if path.suffix == ".json":
             write_json(path, self.to_dict())
         elif path.suffix == ".md":
             write_atomically(path, self.to_markdown() + "\n")
+        elif path.suffix in (".html", ".htm"):
+            write_atomically(path, self.to_html())
         else:
-            raise ValueError(f"expected a path that ends in .json or .md, got {path}")
+            raise ValueError(f"expected a path that ends in .json, .md or .html, got {path}")
 
     def __str__(self) -> str:
         return self.to_markdown()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.report import RetrievalReport
+from langchain_embedding_adapter.story import TrainingStory
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.teacher import TeacherCheck
 from langchain_embedding_adapter.vector_cache import VectorCache
@@ -74,14 +75,27 @@ class TrainingResult:
             dataset: The questions.
             **options: As in :func:`evaluate_retrieval`: ``ks``, ``store``, ``stored``, ``search_kwargs``.
         """
-        return evaluate_retrieval(self.embeddings, dataset, cache=self._cache, **options)
+        report = evaluate_retrieval(self.embeddings, dataset, cache=self._cache, **options)
+        if report.details is None or self._story is None:
+            return report
+        return replace(report, details=replace(report.details, story=self._story))
 
     def save(self, folder: str | Path) -> None:
-        """Write the adapter, as ``embeddings.save_pretrained`` does, with report, selection and history as JSON."""
+        """Write the adapter, as ``embeddings.save_pretrained`` does, with report, selection, history and story as JSON.
+
+        ``report.save("report.html")`` makes a page of them.
+        """
         extra: dict[str, Any] = {"report.json": self.report.to_dict(), "history.json": self.history}
         if self.selection is not None:
             extra["selection.json"] = self.selection.to_dict()
+        if self._story is not None:
+            extra["story.json"] = self._story.to_dict()
         self.embeddings.save_pretrained(folder, extra=extra)
+
+    @property
+    def _story(self) -> TrainingStory | None:
+        """How the adapter came about, for the pages of reports."""
+        return None if self.report.details is None else self.report.details.story
 
     def __str__(self) -> str:
         verdict = self.verdict if self.teacher is None else f"{self.verdict} {self.teacher.reason}"

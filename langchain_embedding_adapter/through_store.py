@@ -11,8 +11,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from numpy.typing import NDArray
 
+from langchain_embedding_adapter.details import Details
 from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.ranking import Adapt, compare, ranking_scores
+from langchain_embedding_adapter.ranking import Adapt, compare, listed, lists_of, ranking_scores
 from langchain_embedding_adapter.report import RetrievalReport
 from langchain_embedding_adapter.stored_pairs import align, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors, StoreReader, read_store, reader_of
@@ -75,16 +76,22 @@ def evaluate_through(
     reader, rows = reader_of(store), _Rows(stored)
     adapted = None if adapt is None else adapt(vectors.queries)
 
-    def scores(queries: Floats) -> Any:
-        found = _search(reader, texts, queries, max(ks), dict(search_kwargs or {}), rows)
-        return ranking_scores(vectors, found, ks)
+    def found(queries: Floats) -> NDArray[np.intp]:
+        return _search(reader, texts, queries, max(ks), dict(search_kwargs or {}), rows)
 
+    base, moved = found(vectors.queries), None if adapted is None else found(adapted)
+    lists = lists_of(
+        vectors,
+        listed(vectors, vectors.queries, base),
+        None if adapted is None or moved is None else listed(vectors, adapted, moved),
+    )
     return StoreReport(
         query_ids=exact.query_ids,
         passages=stored.total,
-        base_scores=scores(vectors.queries),
-        adapted_scores=None if adapted is None else scores(adapted),
+        base_scores=ranking_scores(vectors, base, ks),
+        adapted_scores=None if moved is None else ranking_scores(vectors, moved, ks),
         exact=exact,
+        details=Details(dataset, lists),
     )
 
 

@@ -78,7 +78,7 @@ def test_the_table_is_the_same_everywhere(base: AngleEmbeddings, tmp_path: Path)
     report.save(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == report.to_dict()
     assert report.to_dict()["questions"] == 3
-    with pytest.raises(ValueError, match=r"ends in .json or .md"):
+    with pytest.raises(ValueError, match=r"ends in .json, .md or .html"):
         report.save(tmp_path / "report.txt")
 
 

@@ -1,0 +1,242 @@
+"""What a training's report knows beyond scores: its story, and what each question found.
+
+Where candidates were cross-validated, each question's list is by the winner fitted without it, once more, when somebody
+asks: the training itself pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_embedding_adapter._version import __version__
+from langchain_embedding_adapter.adapters import BaseAdapter
+from langchain_embedding_adapter.candidates import BASE, Candidate, Future
+from langchain_embedding_adapter.crossvalidation import RANKED_PASSAGES, TOLERANCE
+from langchain_embedding_adapter.details import DEPTH, NOTHING, Details, Found, Lists
+from langchain_embedding_adapter.evaluation import adapter_name
+from langchain_embedding_adapter.folds import Fold
+from langchain_embedding_adapter.models import model_name
+from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.ranking import look_up
+from langchain_embedding_adapter.result import TrainingResult
+from langchain_embedding_adapter.selection import DESCENDING, fit_chosen, folds_of
+from langchain_embedding_adapter.story import TrainingStory
+from langchain_embedding_adapter.training import Task, Trained
+from langchain_embedding_adapter.unseen import unseen
+from langchain_embedding_adapter.vectors import Floats, PairVectors
+
+PACKAGES = ("langchain-core", "numpy", "torch", "scipy")
+"""Whose versions are told beside Python's and ours."""
+
+
+def with_details(
+    result: TrainingResult, task: Task, trained: Trained, expect: Future, validation: QADataset | None
+) -> TrainingResult:
+    """The result, its report with what a page shows beyond scores.
+
+    Args:
+        result: The result of training.
+        task: What was learned from.
+        trained: What came of it.
+        expect: What tomorrow's questions will be about.
+        validation: The questions that decided, if some were given.
+    """
+    story = story_of(result, task, trained, expect)
+    report, selection = trained.report, trained.selection
+    asked: Literal["folds", "deciding", "pseudo"] = "deciding"
+    details = report.details or Details()
+    if selection is not None:
+        vectors = task.validation
+        if task.dataset.pseudo_styles and vectors is None:
+            pseudo = report.adapted_scores is None
+            asked = "pseudo" if pseudo else "deciding"
+            vectors = task.vectors.take(dict.fromkeys(report.query_ids))
+        if vectors is not None:
+            lists = partial(_by_winner, vectors, task.start, trained.adapter)
+            details = replace(details, lists=lists)
+        else:
+            asked = "folds"
+            kind = next((kind for kind, found in selection.reports.items() if found is report), None)
+            if selection.chosen.map.method in DESCENDING:
+                details = replace(details, lists=None)
+            elif kind is None:  # they were examined once more, by distance
+                details = replace(details, lists=partial(_by_parts, task, trained, expect))
+            else:
+                details = replace(details, lists=partial(_by_folds, task, selection.chosen, kind))
+    details = replace(
+        details,
+        dataset=task.dataset if validation is None else validation,
+        story=story,
+        asked=asked,
+        base_model=story.base_model,
+        adapter=story.adapter,
+    )
+    return replace(result, report=replace(report, details=details))
+
+
+def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Future) -> TrainingStory:
+    """How the adapter came about, in plain values."""
+    dataset, selection = task.dataset, trained.selection
+    metric = task.config.metric
+    seen = dataset.passages_asked_about()
+    told = {} if selection is None else selection.to_dict()
+    futures = {}
+    for kind, report in {} if selection is None else selection.reports.items():
+        if report.adapted_scores is not None and not dataset.pseudo_styles:
+            sides = ("base", report.base_scores), ("adapted", report.adapted_scores)
+            futures[kind] = {side: np.round(scores[metric], 4).tolist() for side, scores in sides}
+    return TrainingStory(
+        verdict=result.verdict,
+        improved=trained.improved,
+        metric=metric,
+        chosen=told.get("chosen"),
+        candidates=tuple(told.get("candidates", ())),
+        given_up=tuple(told.get("given_up", ())),
+        futures=futures,
+        history=tuple(trained.history),
+        counts={
+            "questions": len(dataset),
+            "passages": len(task.vectors.passage_ids),
+            "passages_asked_about": len(seen),
+            **({"documents": len(set(dataset.documents.values()))} if dataset.documents else {}),
+        },
+        pseudo_questions=len(dataset.pseudo_styles),
+        origin=dict(dataset.origin),
+        digest=dataset.digest,
+        settings=asdict(task.config),
+        expect=expect,
+        teacher=None if result.teacher is None else result.teacher.reason,
+        base_model=model_name(result.embeddings.embeddings),
+        adapter=adapter_name(result.embeddings),
+        versions=_versions(),
+        seen=frozenset(seen),
+        seen_documents=frozenset(map(dataset.document, seen)),
+    )
+
+
+def _by_winner(vectors: PairVectors, start: BaseAdapter, adapter: BaseAdapter) -> Lists:
+    """What questions find that decided, or that nobody asked."""
+    return look_up(replace(vectors, queries=start.adapt(vectors.queries)), adapter.adapt(vectors.queries))
+
+
+def _by_parts(task: Task, trained: Trained, expect: Future) -> Lists | None:
+    """What the questions left out find among all passages, each by an adapter fitted without it."""
+    return _joined(
+        [
+            look_up(replace(vectors, queries=task.start.adapt(vectors.queries)), queries)
+            for vectors, queries in unseen(task, trained, expect)
+        ]
+    )
+
+
+def _by_folds(task: Task, chosen: Candidate, kind: str) -> Lists | None:
+    """What the cross-validated questions find, each by the winner fitted without it, among what its fold ranks."""
+    parts = []
+    config = replace(task.config, tolerance=TOLERANCE)
+    for fold in folds_of(task.vectors, task.config)[kind]:
+        adapter = task.start
+        if chosen != BASE:
+            adapter, _ = fit_chosen(fold.fitted, chosen, task.start, config, question_weights=task.weights)
+        queries = fold.examined.queries
+        parts.append(_of_fold(fold, task.config.seed, task.start.adapt(queries), adapter.adapt(queries)))
+    return _joined(parts)
+
+
+def _of_fold(fold: Fold, seed: int, base: Floats, adapted: Floats) -> Lists:
+    """What a fold's questions find among the passages that it ranks, hidden ones passed over."""
+    rows = _ranked(fold, seed)
+    relevant = tuple(np.concatenate(both) for both in zip(fold.examined.relevant, fold.hidden, strict=True))
+    vectors = replace(
+        fold.examined,
+        queries=base,
+        passages=fold.examined.passages[rows],
+        passage_ids=tuple(fold.examined.passage_ids[row] for row in rows.tolist()),
+        relevant=tuple(np.searchsorted(rows, found) for found in relevant),
+        grades=tuple(np.ones(len(found)) for found in relevant),
+    )
+    most = max((len(found) for found in fold.hidden), default=0)
+    lists = look_up(vectors, adapted, DEPTH + most)
+    if not most:
+        return lists
+    counts = [len(found) for found in fold.examined.relevant]
+    right = tuple(rows[:count] for rows, count in zip(lists.right, counts, strict=True))
+    hidden = [set(rows[count:]) for rows, count in zip(lists.right, counts, strict=True)]
+    sides = [None if side is None else _without(side, hidden, counts) for side in (lists.base, lists.adapted)]
+    return replace(lists, right=right, base=sides[0] or lists.base, adapted=sides[1])
+
+
+def _ranked(fold: Fold, seed: int) -> NDArray[np.intp]:
+    """Rows of the passages that a fold's cross-validation ranks, ascending."""
+    involved = [*fold.examined.relevant, *fold.hidden]
+    if fold.fitted.passages is fold.examined.passages:
+        involved += fold.fitted.relevant
+    asked = np.unique(np.concatenate(involved))
+    others = np.setdiff1d(np.arange(0 if fold.among_asked else len(fold.examined.passages)), asked)
+    if len(others) > RANKED_PASSAGES:
+        others = np.random.default_rng(seed).choice(others, RANKED_PASSAGES, replace=False)
+    return np.sort(np.concatenate([asked, others]))
+
+
+def _without(found: Found, hidden: Sequence[set[int]], counts: Sequence[int]) -> Found:
+    """The lists without each question's hidden passages, whose ranks stand behind those of its right ones."""
+    passages = np.full((len(hidden), DEPTH), NOTHING, dtype=np.intp)
+    scores = np.zeros((len(hidden), DEPTH), dtype=np.float32)
+    ranks = []
+    for row, (left_out, count) in enumerate(zip(hidden, counts, strict=True)):
+        kept = [place for place, passage in enumerate(found.passages[row].tolist()) if passage not in left_out][:DEPTH]
+        passages[row, : len(kept)], scores[row, : len(kept)] = found.passages[row, kept], found.scores[row, kept]
+        own, others = found.ranks[row][:count], found.ranks[row][count:]
+        ranks.append(tuple(rank - sum(other < rank for other in others) for rank in own))
+    return Found(passages, scores, tuple(ranks))
+
+
+def _joined(parts: Sequence[Lists]) -> Lists | None:
+    """The lists of several folds as one; passages of folds that rank different ones get numbers of their own."""
+    if not parts:
+        return None
+    numbers: dict[str, int] = {}
+    renumbered = [
+        np.array([numbers.setdefault(passage, len(numbers)) for passage in part.passage_ids] or [0], dtype=np.intp)
+        for part in parts
+    ]
+
+    def side(found: Sequence[Found]) -> Found:
+        width = max(one.passages.shape[1] for one in found)
+        passages = [
+            _wide(np.where(one.passages == NOTHING, NOTHING, rows[one.passages]), width, NOTHING)
+            for one, rows in zip(found, renumbered, strict=True)
+        ]
+        scores = [_wide(one.scores, width, 0) for one in found]
+        return Found(np.concatenate(passages), np.concatenate(scores), tuple(r for one in found for r in one.ranks))
+
+    adapted = [part.adapted for part in parts if part.adapted is not None]
+    return Lists(
+        query_ids=tuple(query for part in parts for query in part.query_ids),
+        passage_ids=tuple(numbers),
+        right=tuple(
+            tuple(rows[list(right)].tolist())
+            for part, rows in zip(parts, renumbered, strict=True)
+            for right in part.right
+        ),
+        base=side([part.base for part in parts]),
+        adapted=side(adapted) if len(adapted) == len(parts) else None,
+    )
+
+
+def _wide(table: NDArray[Any], width: int, filled: int) -> NDArray[Any]:
+    """A table with as many columns as the widest has."""
+    return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=filled)
+
+
+def _versions() -> dict[str, str]:
+    """Of Python, ours and those that figures depend on."""
+    found = {"Python": platform.python_version(), "langchain-embedding-adapter": __version__}
+    return found | {package: version(package) for package in PACKAGES}
