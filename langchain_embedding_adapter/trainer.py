@@ -184,6 +184,7 @@ class AdapterTrainer:
         require_extra("torch", "train")
         require_extra("scipy", "train")
         from langchain_embedding_adapter.fitting import following_epochs
+        from langchain_embedding_adapter.telling import with_details
         from langchain_embedding_adapter.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
         from langchain_embedding_adapter.unseen import examined_by_distance
@@ -236,6 +237,7 @@ class AdapterTrainer:
                 calibrate = False
             calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
             result = self._result(task, trained, expect, check, calibration)
+            result = with_details(result, task, trained, expect, validation)
             following.finish(result)
         return result
 
