@@ -6,7 +6,7 @@ they were cut from, so that splits keep a file together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from langchain_core.documents import Document
@@ -18,22 +18,26 @@ from langchain_embedding_adapter.config import CHUNK_OVERLAP, CHUNK_SIZE
 _TEXT_FIELDS = ("text", "page_content", "content")
 
 
-def load_documents(paths: Iterable[str | Path]) -> list[Document]:
+def load_documents(paths: Iterable[str | Path], *, without: str | Path | None = None) -> list[Document]:
     """Read files, and folders of files, into documents.
 
     Args:
         paths: Files that end in .txt, .md, .pdf or .jsonl (one object a line, with ``text``, ``page_content`` or
             ``content``), or folders that hold such files; folders are searched to the bottom, other files in them
             passed over.
+        without: A folder that is passed over: a run's own, say, that lies among its documents.
 
     Raises:
         FileNotFoundError: If a path does not exist.
-        ValueError: If a file is of another kind, nothing with text was found, or a line of JSONL has no text.
+        ValueError: If a file is of another kind or cannot be read as what it is, nothing with text was found, or a line
+            of JSONL has no text.
     """
-    documents = [document for file in _files(paths) for document in LOADERS[file.suffix.lower()](file)]
+    places = [Path(path) for path in paths]
+    files = _files(places, None if without is None else Path(without))
+    documents = [document for file in files for document in _load(file)]
     documents = [document for document in documents if document.page_content.strip()]
     if not documents:
-        raise ValueError(f"found no text in {', '.join(map(str, paths))}; a scanned PDF needs text recognition first")
+        raise ValueError(_nothing_in(places, files))
     return documents
 
 
@@ -62,11 +66,13 @@ def split_documents(
     return chunks
 
 
-def _files(paths: Iterable[str | Path]) -> list[Path]:
+def _files(paths: Iterable[Path], without: Path | None) -> list[Path]:
     files: list[Path] = []
-    for path in map(Path, paths):
+    left_out = None if without is None else without.resolve()
+    for path in paths:
         if path.is_dir():
-            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in LOADERS and file.is_file())
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in LOADERS and file.is_file())
+            files += [file for file in found if left_out is None or left_out not in file.resolve().parents]
         elif not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}")
         elif path.suffix.lower() not in LOADERS:
@@ -74,6 +80,38 @@ def _files(paths: Iterable[str | Path]) -> list[Path]:
         else:
             files.append(path)
     return files
+
+
+def _load(file: Path) -> list[Document]:
+    """A file's documents.
+
+    Raises:
+        ValueError: If the file is not what its suffix says; the message names it.
+    """
+    try:
+        return LOADERS[file.suffix.lower()](file)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # each loader has errors of its own
+        if str(file) in str(error) and isinstance(error, ValueError):
+            raise
+        cause = error.__cause__ or error
+        raise ValueError(
+            f"{file} cannot be read as {'text in UTF-8' if file.suffix.lower() != '.pdf' else 'PDF'}: {cause}; repair "
+            "it, or take it out"
+        ) from error
+
+
+def _nothing_in(paths: Sequence[Path], files: Sequence[Path]) -> str:
+    """What to say where no text was found."""
+    where = ", ".join(map(str, paths))
+    if any(file.suffix.lower() == ".pdf" for file in files):
+        return f"found no text in {where}; a scanned PDF needs text recognition first"
+    if files:
+        return f"found no text in {where}: its {len(files)} files are empty"
+    others = {file.suffix.lower() for path in paths for file in path.rglob("*") if file.is_file() and file.suffix}
+    held = f"; there are only {', '.join(sorted(others)[:5])} files, to be converted first" if others else ""
+    return f"found no document in {where}: expected files that end in {', '.join(LOADERS)}{held}"
 
 
 def _load_text(file: Path) -> list[Document]:

@@ -6,6 +6,7 @@ LangChain's ``init_embeddings`` and ``init_chat_model``, plus ``local:wordllama`
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.embeddings import Embeddings
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _PREFIX_ATTRIBUTES = ("query_instruction", "query_prefix", "query_encode_kwargs", "encode_kwargs")
 _PROMPTS = ("prompt", "prompt_name")
+_OTHER_SERVERS = ("OPENAI_API_BASE", "OPENAI_BASE_URL")
+"""Variables that name a server which speaks OpenAI's protocol in the place of OpenAI's own."""
+
 _NAME_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id", "model_path")
 
 
@@ -66,7 +70,10 @@ def load_embeddings(model: str) -> Embeddings:
         if model != "local:wordllama":
             raise ValueError(f"unknown local model {model!r}; expected local:wordllama")
         return WordLlamaEmbeddings()
-    return cast("Embeddings", require_extra("langchain.embeddings", "cli").init_embeddings(model))
+    options: dict[str, Any] = {}
+    if model.startswith("openai:") and any(os.environ.get(name) for name in _OTHER_SERVERS):
+        options["check_embedding_ctx_length"] = False  # these take text; OpenAI's client would send its own tokens
+    return cast("Embeddings", require_extra("langchain.embeddings", "cli").init_embeddings(model, **options))
 
 
 def load_chat_model(model: str) -> BaseChatModel:

@@ -26,6 +26,7 @@ from langchain_embedding_adapter.documents import load_documents, split_document
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
+from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
 from langchain_embedding_adapter.report import RetrievalReport
@@ -112,6 +113,8 @@ class Run:
         made_with = {"sources": [str(source) for source in sources], **settings}
         for name in ("max_concurrency", "max_calls", "max_tokens"):  # they change nothing in an answer
             made_with.pop(name, None)
+        judge = second_look.get("judge")
+        made_with |= {"found_within": second_look.get("found_within"), "judge": judge and model_name(judge)}
         if self._kept("pairs", self.pairs_file, made_with, force or self._unfinished):
             return self.dataset
         chunks, generation = self._chunks(sources, settings)
@@ -147,6 +150,10 @@ class Run:
             **generation,
         )
 
+    def cut(self, sources: Sequence[str | Path], settings: Mapping[str, Any]) -> list[Document]:
+        """The chunks that :meth:`make_pairs` would ask about."""
+        return self._chunks(sources, settings)[0]
+
     @property
     def summary(self) -> dict[str, Any]:
         """What the last generation came to; nothing for pairs from elsewhere."""
@@ -165,7 +172,7 @@ class Run:
         generation = dict(settings)
         generation.pop("llm")
         sizes = {name: generation.pop(name) for name in ("chunk_size", "chunk_overlap")}
-        return with_ids(split_documents(load_documents(sources), **sizes)), generation
+        return with_ids(split_documents(load_documents(sources, without=self.folder), **sizes)), generation
 
     def take_pairs(self, source: str | Path, *, force: bool = False) -> QADataset:
         """Take over pairs from a file or BEIR folder instead of generating them."""

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_embedding_adapter.cli.opening import base_of, embeddings_named, is_adapter, open_run, show
+from langchain_embedding_adapter.cli.opening import (
+    WrongUsageError,
+    base_of,
+    embeddings_named,
+    is_adapter,
+    open_run,
+    show,
+)
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
 
 if TYPE_CHECKING:
@@ -66,13 +73,13 @@ def ask(
 def _questions(given: list[str], file: Path | None) -> Iterator[str]:
     """Those of the command line, of a file, or of standard input as they come."""
     if given and file is not None:
-        raise typer.BadParameter("name questions or --file, not both")
+        raise WrongUsageError("name questions or --file, not both")
     if file is not None and str(file) != "-":
         lines: Iterator[str] = iter(file.read_text(encoding="utf-8").splitlines())
     elif given:
         lines = iter(given)
     elif file is None and sys.stdin.isatty():
-        raise typer.BadParameter('ask something: embedding-adapter ask RUN "a question", or give questions in a pipe')
+        raise WrongUsageError('ask something: embedding-adapter ask RUN "a question", or give questions in a pipe')
     else:
         lines = iter(sys.stdin)
     asked = 0
@@ -88,27 +95,25 @@ def _opened(folder: Path, pairs: Path | None, index: Path | None, trusted: bool,
     """What is searched: a run's passages, those of a file of pairs, or a FAISS folder."""
     if not is_adapter(folder):
         if pairs is not None:
-            raise typer.BadParameter("--pairs goes with a saved adapter; a run has passages of its own")
+            raise WrongUsageError("--pairs goes with a saved adapter; a run has passages of its own")
         run = open_run(folder, "adapter")
         base = base_of(run, embeddings)
         if index is None:
             return run.side_by_side(base)
         folder = run.adapter_folder
     elif embeddings is None:
-        raise typer.BadParameter("name the adapter's base: --embeddings provider:model")
+        raise WrongUsageError("name the adapter's base: --embeddings provider:model")
     else:
         base = embeddings_named(embeddings)
     if (pairs is None) == (index is None):
-        raise typer.BadParameter("say what to search with a saved adapter: --pairs FILE or --index FOLDER")
+        raise WrongUsageError("say what to search with a saved adapter: --pairs FILE or --index FOLDER")
     from langchain_embedding_adapter.asking import SideBySide, answers_by_text, faiss_folder, passages_of
     from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 
     adapted = AdaptedEmbeddings.from_pretrained(folder, base)
     if index is not None:
         if not trusted:
-            raise typer.BadParameter(
-                f"loading {index} runs what its .pkl file holds; if it is yours, add --trust-index"
-            )
+            raise WrongUsageError(f"loading {index} runs what its .pkl file holds; if it is yours, add --trust-index")
         return SideBySide(adapted, faiss_folder(index, base))
     from langchain_embedding_adapter.pairs import QADataset
 

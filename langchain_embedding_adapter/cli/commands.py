@@ -13,6 +13,7 @@ from langchain_embedding_adapter.cli.demo import demo
 from langchain_embedding_adapter.cli.evaluate import evaluate
 from langchain_embedding_adapter.cli.info import info
 from langchain_embedding_adapter.cli.pairs import pairs
+from langchain_embedding_adapter.cli.run import run
 from langchain_embedding_adapter.cli.train import train
 
 app = typer.Typer(
@@ -41,5 +42,5 @@ def _common(
     logging.getLogger("langchain_embedding_adapter").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-for command in (pairs, train, evaluate, ask, info, demo):
+for command in (run, pairs, train, evaluate, ask, info, demo):
     app.command()(command)

@@ -1,9 +1,14 @@
-"""The way in: the process's arguments to a command, and whatever goes wrong to one line and an exit code."""
+"""The way in: the process's arguments to a command, and whatever goes wrong to one line and an exit code.
+
+0: all went well. 1: it did not. 2: wrong usage. 130: Ctrl-C. Whoever closes the pipe has what it wanted: 0.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from typing import IO
 
 try:
     import typer
@@ -11,6 +16,30 @@ except ModuleNotFoundError:  # pragma: no cover - a bare environment has no way 
     sys.exit("error: the command needs the extra `cli`: pip install 'langchain-embedding-adapter[cli]'")
 
 from langchain_embedding_adapter.cli.commands import app
+from langchain_embedding_adapter.cli.errors import explained
+from langchain_embedding_adapter.cli.opening import what_is_kept
+
+INTERRUPTED = 130
+
+
+class Talk(logging.StreamHandler[IO[str]]):
+    """Log lines on standard error, around a bar that is drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" in sys.modules:
+            from tqdm import tqdm
+
+            with tqdm.external_write_mode(file=self.stream):
+                super().emit(record)
+        else:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 logging's name
+        """Nobody listens any more: the work goes on in silence."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            _silence(self.stream)
+        else:
+            super().handleError(record)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,22 +48,36 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: Always: 0 if all went well, 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Talk(sys.stderr)
     logger = logging.getLogger("langchain_embedding_adapter")
     logger.addHandler(handler)
     try:
-        sys.exit(typer.main.get_command(app)(arguments, standalone_mode=False) or 0)
+        code = typer.main.get_command(app)(arguments, prog_name="embedding-adapter", standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
+        _tell(f"\ninterrupted: {what_is_kept()}")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        sys.exit(0)
     except Exception as error:
-        if hasattr(error, "format_message"):  # wrong usage, whichever click it comes from
-            _fail(error.format_message(), 2)
-        known = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
-        _fail(str(error) if known and str(error) else f"{type(error).__name__}: {error}", 1)
+        message, code = explained(error)
+        _tell(f"error: {' '.join(message.split())}")
+        sys.exit(code)
     finally:
         logger.removeHandler(handler)
 
 
-def _fail(message: str, code: int) -> None:
-    print("error:", " ".join(message.split()), file=sys.stderr)  # noqa: T201 the command talks to its user
-    sys.exit(code)
+def _tell(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 the command talks to its user
+    except BrokenPipeError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Let whatever is still written go nowhere, so that the interpreter does not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

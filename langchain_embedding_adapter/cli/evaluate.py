@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_embedding_adapter.cli.opening import base_of, embeddings_named, open_run, show
+from langchain_embedding_adapter.cli.opening import WrongUsageError, base_of, embeddings_named, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
 from langchain_embedding_adapter.settings import LOCAL
 
@@ -34,5 +34,5 @@ def evaluate(
         base = embeddings_named(embeddings or LOCAL)
         report = evaluate_retrieval(AdaptedEmbeddings.from_pretrained(adapter, base), QADataset.load(pairs))
     else:
-        raise typer.BadParameter("name either a run, or --adapter and --pairs")
+        raise WrongUsageError("name either a run, or --adapter and --pairs")
     show(report.to_dict(), str(report), as_json)

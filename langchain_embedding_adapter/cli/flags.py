@@ -42,11 +42,12 @@ def takes(
                 parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]))
 
         def called(context: typer.Context, **values: Any) -> None:
+            gathered: dict[str, Any] = {}  # apart: an option may be called as a parameter is
             for name, kind in kinds.items():
                 taken = {each.name: _plain(values.pop(each.name)) for each in named[name]}
                 said = {key: value for key, value in taken.items() if _was_given(context, key)}
-                values[name] = said if given else kind(**taken)
-            command(**values)
+                gathered[name] = said if given else kind(**taken)
+            command(**values, **gathered)
 
         called.__name__, called.__doc__ = command.__name__, command.__doc__
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

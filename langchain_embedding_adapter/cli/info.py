@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_embedding_adapter.cli.opening import base_of, embeddings_named, open_run, show
+from langchain_embedding_adapter.cli.opening import WrongUsageError, base_of, embeddings_named, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
 from langchain_embedding_adapter.tables import comparison
 
@@ -41,7 +41,7 @@ def info(
         from langchain_embedding_adapter.fingerprint import check_base
 
         if embeddings is None and not inner.is_dir():
-            raise typer.BadParameter("name the model to check: --embeddings provider:model")
+            raise WrongUsageError("name the model to check: --embeddings provider:model")
         base = base_of(open_run(folder), embeddings) if inner.is_dir() else embeddings_named(str(embeddings))
         found = check_base(recorded_base(config), base)
         same = found.same

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 
 Need = Literal["pairs", "adapter"]
 
-opened: list[Path] = []
-"""The runs that this process has opened, for whoever has to say what is kept of them."""
+_opened: list[Path] = []
+"""The run that this process has opened last, for whoever has to say what is kept of it."""
+
+_KEPT = {
+    "answers.jsonl": "answers",
+    "pairs.json": "pairs",
+    "vectors.sqlite": "vectors",
+    "adapter": "the adapter",
+    "report.json": "the report",
+}
+
+
+class WrongUsageError(ValueError):
+    """What the command line says cannot be meant: something is missing, or two things exclude each other."""
 
 
 def open_run(folder: Path, need: Need | None = None) -> Run:
@@ -34,18 +47,23 @@ def open_run(folder: Path, need: Need | None = None) -> Run:
         ValueError: If the folder is something else.
     """
     if folder.is_file():
-        raise ValueError(f"{folder} is a file; expected the folder of a run")
+        raise ValueError(f"{folder} is a file; expected the folder of a run, which comes first, then the documents")
     if is_adapter(folder):
         raise ValueError(
             f"{folder} is a saved adapter, and no run; examine it with "
             f"`embedding-adapter evaluate --adapter {folder} --pairs FILE`"
+        )
+    if need is None and folder.is_dir() and not is_run(folder) and _others(folder):
+        raise ValueError(
+            f"{folder} holds other files ({_others(folder)[0]} …) and is no run; name a new folder for the run first, "
+            "then the documents"
         )
     if need is not None and not folder.is_dir():
         raise FileNotFoundError(
             f"there is no folder {folder}; make a run with `embedding-adapter run {folder} DOCUMENTS`"
         )
     if need is not None and not (folder / "pairs.json").is_file():
-        hint = "" if (folder / "run.json").exists() or (folder / "answers.jsonl").exists() else " (is it a run?)"
+        hint = "" if is_run(folder) else " (is it a run?)"
         raise FileNotFoundError(
             f"{folder} has no pairs yet{hint}; make them with `embedding-adapter pairs {folder} DOCUMENTS`"
         )
@@ -53,13 +71,47 @@ def open_run(folder: Path, need: Need | None = None) -> Run:
         raise FileNotFoundError(f"{folder} has no adapter yet; train one with `embedding-adapter train {folder}`")
     from langchain_embedding_adapter.runs import Run
 
-    opened.append(folder)
+    _opened[:] = [folder]
     return Run(folder)
+
+
+def what_is_kept() -> str:
+    """What a run that is interrupted keeps, and how to go on."""
+    here = [what for name, what in _KEPT.items() if _opened and (_opened[0] / name).exists()]
+    if not here:
+        return "nothing was made yet"
+    return f"{_opened[0]} keeps {', '.join(here)}; the same command goes on from there"
 
 
 def is_adapter(folder: Path) -> bool:
     """Whether a folder is a saved adapter."""
     return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds any stage of a run."""
+    return any((folder / name).is_file() for name in ("run.json", "chunks.jsonl", "pairs.json"))
+
+
+def _others(folder: Path) -> list[str]:
+    """What is in a folder besides a file of settings."""
+    return sorted(file.name for file in folder.iterdir() if file.suffix != ".toml" and not file.name.startswith("."))
+
+
+def check_documents(documents: Sequence[Path]) -> None:
+    """See that documents are there and are no run.
+
+    Raises:
+        FileNotFoundError: If one does not exist.
+        ValueError: If one is a run.
+    """
+    for path in documents:
+        if not path.exists():
+            raise FileNotFoundError(
+                f"there is no file or folder {path}; the folder of the run comes first, then the documents"
+            )
+        if path.is_dir() and is_run(path):
+            raise ValueError(f"{path} is a run and no folder of documents; the run comes first, then the documents")
 
 
 def embeddings_named(name: str) -> Embeddings:

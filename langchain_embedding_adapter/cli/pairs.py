@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
 from langchain_embedding_adapter.cli.flags import takes
-from langchain_embedding_adapter.cli.opening import chat_model_named, embeddings_named, open_run, show
+from langchain_embedding_adapter.cli.opening import (
+    WrongUsageError,
+    chat_model_named,
+    check_documents,
+    embeddings_named,
+    open_run,
+    show,
+)
 from langchain_embedding_adapter.cli.options import AsJson, Documents, DryRun, Force, Model, RunFolder
 from langchain_embedding_adapter.settings import LOCAL, PairsSettings
 
@@ -25,7 +30,8 @@ def pairs(
     embedding-adapter pairs handbook-run handbook/ --llm openai:gpt-4o-mini
     """
     if settings.pseudo == (settings.llm is not None):
-        raise typer.BadParameter("name the chat model that writes questions with --llm, or ask for --pseudo ones")
+        raise WrongUsageError("name the chat model that writes questions with --llm, or ask for --pseudo ones")
+    check_documents(documents)
     the_run = open_run(run)
     if dry_run:
         plan = the_run.plan_pairs(documents, settings.prices, settings.generation())

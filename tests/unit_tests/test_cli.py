@@ -279,7 +279,7 @@ def test_a_model_that_drifts_behind_its_name_is_told(command, base: AngleEmbeddi
         (["evaluate", "run"], 1, "error: there is no folder run; make a run with"),
         (["ask", "run", "why?"], 1, "error: there is no folder run"),
         (["info", "run"], 1, "error: there is no folder run"),
-        (["train", "run", "--pairs", "nothing.json"], 1, "No such file"),
+        (["train", "run", "--pairs", "nothing.json"], 1, "error: there is no file or folder nothing.json"),
         (["evaluate"], 2, "name either a run, or --adapter and --pairs"),
         (["evaluate", "run", "--adapter", "x"], 2, "name either a run"),
         (["trains"], 2, "No such command 'trains'"),
