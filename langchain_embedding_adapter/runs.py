@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from langchain_embedding_adapter.asking import SideBySide, answers_by_text, pass
 from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.details import Details
 from langchain_embedding_adapter.documents import load_documents, split_documents
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import evaluate_retrieval
@@ -30,6 +33,7 @@ from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
 from langchain_embedding_adapter.report import RetrievalReport
+from langchain_embedding_adapter.run_story import story_of_run
 from langchain_embedding_adapter.trainer import AdapterTrainer
 from langchain_embedding_adapter.vector_cache import VectorCache
 
@@ -54,6 +58,7 @@ class Run:
         self.split_file = self.folder / "split.json"
         self.adapter_folder = self.folder / "adapter"
         self.report_file = self.folder / "report.json"
+        self.page_file = self.folder / "report.html"
         self._settings_file = self.folder / "run.json"
 
     @property
@@ -255,6 +260,8 @@ class Run:
     def evaluate(self, base: Embeddings, *, show_progress: bool | None = None) -> RetrievalReport:
         """Base against adapted on the questions kept from training; written to ``report.json`` and ``report.md``.
 
+        The page, ``report.html``, is written too where jinja2 is installed.
+
         Raises:
             ValueError: If none was kept, as these are pseudo-questions.
         """
@@ -263,10 +270,41 @@ class Run:
                 f"{self.folder} was trained on pseudo-questions, which are no test: a gain on them is no gain; examine "
                 f"{self.adapter_folder} with real ones (`embedding-adapter evaluate --adapter … --pairs …`)"
             )
-        report = evaluate_retrieval(self.adapted(base), self.test, cache=self.cache, show_progress=show_progress)
+        report = self._examined(base, self.test, show_progress)
         report.save(self.report_file)
         report.save(self.report_file.with_suffix(".md"))
+        if find_spec("jinja2") is not None:
+            report.save(self.page_file)
         return report
+
+    def write_page(
+        self, base: Embeddings, path: str | Path | None = None, *, show_progress: bool | None = None
+    ) -> Path:
+        """Write the page that tells whether to use the adapter, of the questions kept from training.
+
+        Where none was kept, as these are pseudo-questions, it shows what these find, and says that nothing is known.
+
+        Args:
+            base: The base embeddings.
+            path: Where to; by default ``report.html`` in the run.
+            show_progress: Progress bars; by default where standard error is a terminal.
+
+        Raises:
+            FileNotFoundError: If the run has not been trained yet.
+            ValueError: If the path does not end in ``.html``.
+            ImportError: If jinja2 is not installed (the extra ``report``).
+        """
+        page = self.page_file if path is None else Path(path)
+        if page.suffix not in (".html", ".htm"):
+            raise ValueError(f"expected a path that ends in .html, got {page}")
+        self._examined(base, self.test if len(self.test) else self.dataset, show_progress).save(page)
+        return page
+
+    def _examined(self, base: Embeddings, questions: QADataset, show_progress: bool | None) -> RetrievalReport:
+        """Base against adapted, and what the page tells besides."""
+        report = evaluate_retrieval(self.adapted(base), questions, cache=self.cache, show_progress=show_progress)
+        story = story_of_run(self.folder, self.dataset, self.settings)
+        return replace(report, details=replace(report.details or Details(), story=story))
 
     def side_by_side(self, base: Embeddings) -> SideBySide:
         """The run's passages, to be asked with the base and with the adapter; each is embedded once."""

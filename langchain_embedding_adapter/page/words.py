@@ -36,6 +36,15 @@ def verdict(
     """
     count = f"{row.questions:,} question{'s' * (row.questions != 1)}"
     where = f"{count} that {'training' if asked == 'apart' else 'its fit'} had not seen"
+    if pseudo and improved is False:
+        return Verdict(
+            "kept",
+            "Keep the base",
+            "What the pseudo-questions taught could not be relied on, and the base is kept.",
+            advice="There is nothing to ship, and nothing is lost: what training handed back answers as the base does. "
+            "Real questions with their passages, even twenty, may change this.",
+            caveats=(reason,) if reason else (),
+        )
     if pseudo:
         return Verdict(
             "unverified",
