@@ -30,8 +30,9 @@ format: $(VENV)/.dev ## Mend style
 type: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-docs: $(VENV)/.dev ## Build the API reference into site/
-	$(BIN)/pdoc --output-directory site --docformat google langchain_embedding_adapter '!langchain_embedding_adapter.cli'
+docs: $(VENV)/.dev ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'Open site/index.html, or $(BIN)/mkdocs serve while you write.'
 
 bench: $(VENV)/.dev ## Run the benchmarks (they say where their data comes from)
 	$(BIN)/python cookbook/benchmarks/lyft_uber.py
