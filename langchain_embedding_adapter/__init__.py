@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         generate_qa_pairs,
         plan_qa_pairs,
     )
+    from langchain_embedding_adapter.langsmith_runs import LangSmithExperiments, evaluate_on_langsmith
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
     from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
     from langchain_embedding_adapter.model_change import BridgeResult, bridge_models
@@ -82,6 +83,7 @@ _HOMES = {
     "BridgeReport": "bridge_report",
     "BridgeResult": "model_change",
     "GenerationConfig": "generation",
+    "LangSmithExperiments": "langsmith_runs",
     "LinearAdapter": "adapters",
     "LoggedPairs": "logs",
     "LowRankAdapter": "adapters",
@@ -107,6 +109,7 @@ _HOMES = {
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
     "bridge_models": "model_change",
+    "evaluate_on_langsmith": "langsmith_runs",
     "evaluate_retrieval": "evaluation",
     "generate_pseudo_questions": "pseudo",
     "generate_qa_pairs": "generation",
@@ -137,6 +140,7 @@ __all__ = [
     "BridgeReport",
     "BridgeResult",
     "GenerationConfig",
+    "LangSmithExperiments",
     "LinearAdapter",
     "LoggedPairs",
     "LowRankAdapter",
@@ -163,6 +167,7 @@ __all__ = [
     "adapt_store",
     "agenerate_qa_pairs",
     "bridge_models",
+    "evaluate_on_langsmith",
     "evaluate_retrieval",
     "generate_pseudo_questions",
     "generate_qa_pairs",

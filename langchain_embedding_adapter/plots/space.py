@@ -9,19 +9,14 @@ import numpy as np
 from langchain_core.vectorstores import VectorStore
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.plots.paper import BLUE, GREEN, INK, PALE, sheet
-from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
+from langchain_embedding_adapter.sides import Adapted, sides_of
 from langchain_embedding_adapter.stores import StoredVectors
-from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
-from langchain_embedding_adapter.vectors import Floats, PairVectors, embed_dataset, embed_queries, unit
+from langchain_embedding_adapter.vectors import Floats, unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from langchain_embedding_adapter.model_change import BridgeResult  # it brings torch
 
 QUESTIONS = 40
 """So many arrows can be told apart."""
@@ -30,7 +25,7 @@ MANY = 5_000
 
 
 def plot_map(
-    adapted: TrainingResult | BridgeResult | AdaptedEmbeddings,
+    adapted: Adapted,
     dataset: QADataset,
     *,
     questions: int | Collection[str] = QUESTIONS,
@@ -55,12 +50,8 @@ def plot_map(
     Raises:
         ValueError: If there is no such question, or fewer than three passages.
     """
-    if isinstance(adapted, AdaptedEmbeddings):
-        embeddings, cache = adapted, VectorCache()
-    else:
-        embeddings, cache = adapted.embeddings, adapted._cache
-    chosen = _chosen(dataset, questions, seed)
-    before, after, vectors = _vectors(embeddings, dataset.subset(chosen), store, cache)
+    sides = sides_of(adapted, dataset.subset(_chosen(dataset, questions, seed)), store)
+    vectors = sides.vectors
     passages = unit(vectors.passages)
     if len(passages) < 3:
         raise ValueError(f"expected at least three passages to make a map of, got {len(passages)}")
@@ -70,7 +61,7 @@ def plot_map(
         return (unit(found) - centre) @ plane
 
     axes = sheet(ax, width=6.4, height=5.4)
-    spots, start, end = place(passages), place(before), place(after)
+    spots, start, end = place(passages), place(vectors.queries), place(sides.adapted)
     right = np.unique(np.concatenate(vectors.relevant))
     axes.scatter(
         spots[:, 0], spots[:, 1], s=9, color="0.8", linewidths=0, label="passages", rasterized=len(spots) > 5_000
@@ -132,24 +123,3 @@ def _chosen(dataset: QADataset, questions: int | Collection[str], seed: int) -> 
         raise ValueError("there is no question to draw")
     rows = np.random.default_rng(seed).choice(len(ids), min(questions, len(ids)), replace=False)
     return [ids[row] for row in np.sort(rows)]
-
-
-def _vectors(
-    embeddings: AdaptedEmbeddings, dataset: QADataset, store: VectorStore | StoredVectors | None, cache: VectorCache
-) -> tuple[Floats, Floats, PairVectors]:
-    """Queries before and after, ``(questions, dim)`` each, in the space of the passages, and these.
-
-    Where another model built the index, "before" are that model's own queries.
-    """
-    native = embeddings.document_embeddings
-    known = cache_of(native, cache, embeddings.embeddings)
-    if store is None:
-        vectors = embed_dataset(native, dataset, cache=known)
-    else:
-        stored = as_stored(store)
-        dataset = align(dataset, stored)
-        vectors = embed_questions(native, dataset, stored, cache=known)
-    if native is embeddings.embeddings:
-        return vectors.queries, embeddings.adapt(vectors.queries), vectors
-    asked = embed_queries(embeddings.embeddings, list(dataset.queries.values()), cache=cache)
-    return vectors.queries, embeddings.adapt(asked), vectors
