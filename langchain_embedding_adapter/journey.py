@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ class Journey:
                 ("pairs", made, self._pairs_in_words(generation, questions, passages)),
                 ("train", trained, "" if trained else embedding),
                 ("evaluate", trained and report.is_file(), "ask the test questions, base and adapted"),
+                ("report page", trained and self.run.page_file.is_file(), str(self.run.page_file)),
             ),
             generation=generation,
             embedded_tokens=tokens,
@@ -189,20 +191,24 @@ class Journey:
         Raises:
             ValueError: If a stage that is there was made with other settings.
         """
-        logger.info("1/3 pairs")
+        logger.info("1/4 pairs")
         pairs = self._make_pairs(load_embeddings, load_chat_model, force)
-        logger.info("2/3 train")
+        logger.info("2/4 train")
         improved, verdict = self._train(load_embeddings, force)
-        logger.info("3/3 evaluate")
+        logger.info("3/4 evaluate")
+        there = self.run.page_file.is_file()
         report = self._evaluate(load_embeddings)
-        page = self.run.report_file.with_suffix(".html")
+        logger.info("4/4 report page")
+        if there:
+            logger.info("kept: %s", self.run.page_file)
+        page = self._page(load_embeddings)
         return Arrival(
             run=self.run.folder,
             pairs=pairs,
             improved=improved,
             verdict=verdict,
             report=report,
-            page=page if page.is_file() else None,
+            page=page,
             next=self._next(improved, page),
         )
 
@@ -257,11 +263,19 @@ class Journey:
             self.run.evaluate(load_embeddings(str(self.train.embeddings)))
         return file.with_suffix(".md").read_text(encoding="utf-8"), read_json(file)
 
-    def _next(self, improved: bool, page: Path) -> tuple[tuple[str, str], ...]:
+    def _page(self, load_embeddings: Callable[[str], Embeddings]) -> Path | None:
+        if self.run.page_file.is_file():
+            return self.run.page_file
+        if find_spec("jinja2") is None:
+            logger.info("no page: it needs jinja2 (pip install 'langchain-embedding-adapter[report]')")
+            return None
+        return self.run.write_page(load_embeddings(str(self.train.embeddings)))
+
+    def _next(self, improved: bool, page: Path | None) -> tuple[tuple[str, str], ...]:
         folder = self.run.folder
         steps = [(f'embedding-adapter ask {folder} "…"', "what a question finds, base beside adapted")]
-        if page.is_file():
-            steps.insert(0, (f"open {page}", "the report page: is it worth shipping?"))
+        if page is not None:
+            steps.insert(0, (f"open {page}", "the report page, in a browser: is it worth shipping?"))
         if not len(self.run.test):
             examine = f"embedding-adapter evaluate --adapter {folder}/adapter --pairs real.json"
             steps.append((examine, "with real questions: pseudo-questions are no test"))

@@ -242,6 +242,7 @@ class Run:
             )
             result.save(self.adapter_folder)
             self.report_file.unlink(missing_ok=True)
+            self.page_file.unlink(missing_ok=True)
             self._record("train", made_with)
             write_json(verdict_file, {"improved": result.improved, "verdict": result.verdict})
         kept = read_json(verdict_file)

@@ -9,10 +9,12 @@ import typer
 
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.cli.ask import ask
+from langchain_embedding_adapter.cli.compare import compare
 from langchain_embedding_adapter.cli.demo import demo
 from langchain_embedding_adapter.cli.evaluate import evaluate
 from langchain_embedding_adapter.cli.info import info
 from langchain_embedding_adapter.cli.pairs import pairs
+from langchain_embedding_adapter.cli.report import report
 from langchain_embedding_adapter.cli.run import run
 from langchain_embedding_adapter.cli.train import train
 
@@ -42,5 +44,5 @@ def _common(
     logging.getLogger("langchain_embedding_adapter").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-for command in (run, pairs, train, evaluate, ask, info, demo):
+for command in (run, pairs, train, evaluate, report, ask, compare, info, demo):
     app.command()(command)

@@ -20,10 +20,15 @@ from langchain_embedding_adapter.cli.errors import explained
 from langchain_embedding_adapter.cli.opening import what_is_kept
 
 INTERRUPTED = 130
+DECIDING = ("langchain_embedding_adapter.selection", "langchain_embedding_adapter.caution")
 
 
 class Talk(logging.StreamHandler[IO[str]]):
     """Log lines on standard error, around a bar that is drawn there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leaves out verdicts, which are the result and come on standard output."""
+        return bool(super().filter(record)) and not (record.name in DECIDING and record.msg == "%s")
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" in sys.modules:

@@ -88,6 +88,7 @@ def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, she
         "answers.summary.json",
         "chunks.jsonl",
         "pairs.json",
+        "report.html",
         "report.json",
         "report.md",
         "run.json",

@@ -74,6 +74,7 @@ FLOORS = {
     "adapters.linear": 2.1,
     "adapters.low_rank": 2.1,
     "adapters.memory": 2.1,
+    "adapters.layered": 2.12,
     "adapters.two_layer": 2.1,
     "adapters.shapes": 2.15,
     "adapters": 2.2,
@@ -127,6 +128,7 @@ FLOORS = {
     "embeddings": 3,
     "evaluation": 3,
     "asking": 3.1,
+    "comparing": 3.1,
     "teacher": 3.5,
     "fitting.devices": 4,
     "fitting.threads": 4,
@@ -170,6 +172,7 @@ FLOORS = {
     "plots": 5.2,
     "trainer": 5,
     "demo": 5.5,
+    "run_story": 5.4,
     "runs": 5.5,
     "journey": 5.6,
     "cli.flags": 6,
@@ -180,7 +183,9 @@ FLOORS = {
     "cli.demo": 6.2,
     "cli.evaluate": 6.2,
     "cli.info": 6.2,
+    "cli.compare": 6.2,
     "cli.pairs": 6.2,
+    "cli.report": 6.2,
     "cli.run": 6.2,
     "cli.train": 6.2,
     "cli.commands": 6.3,
@@ -289,7 +294,8 @@ def run(code: str) -> str:
         "from langchain_embedding_adapter.adapters import ADAPTERS\n"
         "base = Base(size=4)\n"
         "kinds = [LinearAdapter(4, 4), TwoLayerAdapter(4, 8, 4), LowRankAdapter(4, 4, 2), MemoryAdapter(4, 4, 3),\n"
-        "         MemoryAdapter(4, 4, 3, cells=2), ADAPTERS['bounded-two-layer'](4, 8, 4)]\n"
+        "         MemoryAdapter(4, 4, 3, cells=2), ADAPTERS['bounded-two-layer'](4, 8, 4),\n"
+        "         ADAPTERS['layered-memory'](4, 4, 3, below_size=2)]\n"
         "assert {adapter.kind for adapter in kinds} == ADAPTERS.keys()\n"
         "for adapter in kinds:\n"
         "    with tempfile.TemporaryDirectory() as folder:\n"
