@@ -13,18 +13,22 @@ import io
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import langchain_openai
 import numpy as np
+import pytest
 from langchain_core.documents import Document
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
-from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings
+from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models
 from langchain_embedding_adapter.language_reference import load_language_reference
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +142,7 @@ def check_command(command: str) -> None:
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
     elif words[0] == "python":
         script = (ROOT / words[1]).read_text(encoding="utf-8")
-        for option in (word for word in words[2:] if word.startswith("--")):
+        for option in {word for word in words[2:] if word.startswith("--")} - {"--help"}:
             assert f'"{option}"' in script, command
     else:
         raise AssertionError(f"nothing is known about this line: {command}")
@@ -149,6 +153,15 @@ def check_data(block: Block) -> None:
     if block.language == "json":
         for line in block.code.splitlines() if block.code.count("\n{") else [block.code]:
             json.loads(line)
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put stand-ins in the place of OpenAI's models, of a reranker, and of whatever the command is told to load."""
+    monkeypatch.setattr(langchain_openai, "OpenAIEmbeddings", StandIn)
+    monkeypatch.setattr(langchain_openai, "ChatOpenAI", QuestionWriter)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(CrossEncoder=Reranker))
+    monkeypatch.setattr(models, "load_embeddings", lambda model: StandIn(model.partition(":")[2]))
+    monkeypatch.setattr(models, "load_chat_model", lambda model: QuestionWriter(model=model))
 
 
 class StandIn(WordLlamaEmbeddings):

@@ -11,24 +11,23 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import langchain_openai
 import numpy as np
 import pytest
 import torch
 from langchain_community.vectorstores import FAISS
 
 import langchain_embedding_adapter
-from langchain_embedding_adapter import AdapterTrainer, cli, models
+from langchain_embedding_adapter import AdapterTrainer, cli
 from tests.snippets import (
     CHUNKS,
     CORPUS,
+    FENCE,
     ROOT,
     QuestionWriter,
-    Reranker,
     StandIn,
     anchors_of,
     blocks_of,
@@ -38,6 +37,7 @@ from tests.snippets import (
     links_in,
     real_pairs,
     run_python,
+    stand_in,
 )
 
 DOCS = ROOT / "docs"
@@ -110,11 +110,7 @@ def namespace(page: str) -> dict[str, Any]:
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(langchain_openai, "OpenAIEmbeddings", StandIn)
-    monkeypatch.setattr(langchain_openai, "ChatOpenAI", QuestionWriter)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(CrossEncoder=Reranker))
-    monkeypatch.setattr(models, "load_embeddings", lambda model: StandIn(model.partition(":")[2]))
-    monkeypatch.setattr(models, "load_chat_model", lambda model: QuestionWriter(model=model))
+    stand_in(monkeypatch)
     for name, module in old_library().items():
         monkeypatch.setitem(sys.modules, name, module)
     np.save(tmp_path / "matrix.npy", np.eye(256))
@@ -255,6 +251,12 @@ def test_links_lead_somewhere_in_the_repository(name: str) -> None:
         assert target.resolve().exists(), link
         if parts.fragment and target.suffix == ".md":
             assert parts.fragment in anchors_of(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+def test_commands_in_the_prose_exist(name: str) -> None:
+    for command in re.findall(r"`((?:python|make|pip) [^`\n]+)`", FENCE.sub("", (ROOT / name).read_text())):
+        check_command(command)
 
 
 class Html(HTMLParser):
