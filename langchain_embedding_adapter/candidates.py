@@ -16,9 +16,11 @@ from langchain_embedding_adapter.config import Future as Future  # read here by 
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.vectors import PairVectors
 
-Family = Literal["default", "linear", "memory"]
+Family = Literal["default", "linear", "memory", "bridge"]
 Recall = tuple[float, float]
 """Temperature and strength of a memory."""
+LOUDER: tuple[Recall, ...] = ((0.03, 3), (0.05, 3))
+"""Of a memory over a bridge's, which is trusted less than a base is: what is tried beside the usual ones."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class QueryMap:
     """A linear map of query vectors, by how it is found.
 
     Attributes:
-        method: ``"start"`` (the map that training starts from: the identity, or yesterday's adapter), a name of
+        method: ``"start"`` (the map that training starts from: the identity, or yesterday's adapter), ``"whole"`` (that
+            with its memory, under another memory), a name of
             :data:`~langchain_embedding_adapter.fitting.CLOSED_FORMS`, ``"convex"``, or the kind of an adapter that is
             fitted by descent.
         scale: Of the convex fit.
@@ -45,7 +48,7 @@ class QueryMap:
 
     def __str__(self) -> str:
         if self.method != "convex":
-            name = {"start": "base"}.get(self.method, self.method)
+            name = {"start": "base", "whole": "bridge"}.get(self.method, self.method)
         else:
             name = f"linear, scale {self.scale:g}, ridge {self.ridge:g}"
             name += ", all passages" * (self.negatives == "all") + ", taught" * self.taught
@@ -72,6 +75,8 @@ class Candidate:
 
 BASE = Candidate(QueryMap())
 """What training starts from: the identity, or the adapter that is trained again."""
+WHOLE = QueryMap("whole")
+"""The adapter that training starts from, its memory included, as what another memory lies over."""
 
 
 def candidates(
@@ -89,7 +94,8 @@ def candidates(
         start: Where training starts.
         config: The grids.
         questions: How many there are to learn from; closed forms are for few.
-        family: ``"linear"`` leaves out every memory, ``"memory"`` whatever has none but the base.
+        family: ``"linear"`` leaves out every memory, ``"memory"`` whatever has none but the base; ``"bridge"`` has
+            a memory over that of a bridge, too.
         all_passages: Whether to try the convex fit against all passages too.
         taught: Whether to try it with a teacher's opinion too.
     """
@@ -109,7 +115,9 @@ def candidates(
         memories = [(start.temperature, start.strength)]  # its entries stay, and there is one memory only
     plain = [] if family == "memory" or remembers else [Candidate(found) for found in (*closed, *weak, *convex)]
     remembered = [Candidate(found, memory) for found in (QueryMap(), *convex) for memory in memories]
-    return [BASE, *plain, *remembered]
+    louder = (*config.memory_grid, *LOUDER) if remembers and family == "bridge" else ()
+    over = [Candidate(WHOLE, memory) for memory in louder]
+    return [BASE, *plain, *over, *remembered]
 
 
 def is_identity(adapter: BaseAdapter) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
-from langchain_embedding_adapter.candidates import BASE, Candidate, QueryMap, is_identity, linear_part
+from langchain_embedding_adapter.candidates import BASE, WHOLE, Candidate, QueryMap, Recall, is_identity, linear_part
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting import (
     CLOSED_FORMS,
@@ -48,6 +48,8 @@ TOLERANCE = 0.3
 """Of the convex fit in a fold, by a bound that lies well above the truth: the ranking has long settled by then."""
 
 Ranks = NDArray[np.int32]
+Field = tuple[Tensor, Tensor]
+"""What memories recall, ``(examined, out)``, and add to the scores of the passages with questions."""
 FitByDescent = Callable[[str, PairVectors], BaseAdapter]
 
 
@@ -165,8 +167,8 @@ def _placed(
 
 
 def _promising(so_far: Mapping[str, Examined], choices: Sequence[Candidate], config: TrainingConfig) -> list[Candidate]:
-    """The candidates whose map is, in some future, not far behind the best."""
-    kept: set[QueryMap] = {BASE.map}
+    """The candidates whose map is, in some future, not far behind the best, or costs no fit."""
+    kept: set[QueryMap] = {BASE.map, WHOLE}
     for examined in so_far.values():
         scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in choices}
         best = scores[max(choices, key=lambda choice: float(scores[choice].mean()))]
@@ -202,30 +204,41 @@ class _FoldRanking:
 
     def of(self, choices: Sequence[Candidate]) -> Iterator[tuple[Candidate, Ranks]]:
         """Each candidate and the ranks it gives."""
-        fields = self._fields({choice.memory for choice in choices if choice.memory is not None})
+        fields = self._fields({choice.memory for choice in choices if choice.memory and choice.map != WHOLE})
+        over = self._fields_over(
+            {choice.memory for choice in choices if choice.memory and choice.map == WHOLE}
+        )
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
-            best, nearest = self._nearest(adapted)
+            recalling = over if query_map == WHOLE else fields
+            best, nearest = self._nearest(adapted, recalling.get(None))
             scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
             scores[self.hidden] = -torch.inf
             own = {}
-            if fields:
-                of_others = self._of_nearest(nearest, torch.stack([recalled for recalled, _ in fields.values()], dim=2))
+            if recalling:
+                recalled = torch.stack([recalled for recalled, _ in recalling.values()], dim=2)
+                of_others = self._of_nearest(nearest, recalled)
                 own = {
                     temperature: torch.cat([of_asked, of_others[:, :, number]], dim=1)
-                    for number, (temperature, (_, of_asked)) in enumerate(fields.items())
+                    for number, (temperature, (_, of_asked)) in enumerate(recalling.items())
                 }
             for choice in choices:
                 if choice.map == query_map:
                     temperature, strength = choice.memory or (None, 1.0)
-                    recalled = own.get(temperature) if choice.memory is not None or choice == BASE else None
-                    yield choice, self._ranks(scores if recalled is None else scores.add(recalled, alpha=strength))
+                    more = own.get(temperature) if choice.memory is not None or choice == BASE else None
+                    yield choice, self._ranks(scores if more is None else scores.add(more, alpha=strength))
 
-    def _nearest(self, adapted: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores and rows of the other passages that are nearest to each question, ``(examined, nearest)``."""
+    def _nearest(self, adapted: Tensor, known: Field | None) -> tuple[Tensor, Tensor]:
+        """Scores and rows of the other passages that are nearest to each question, ``(examined, nearest)``.
+
+        With a memory that training starts from, those are nearest to where it leads, which may be far away.
+        """
         count = min(NEAREST, len(self.others))
-        blocks = adapted.split(max(1, IN_CACHE // max(1, len(self.others))))
-        best, nearest = zip(*((block @ self.others.T).topk(count, dim=1) for block in blocks), strict=True)
-        return torch.cat(best), torch.cat(nearest)
+        towards = adapted if known is None else adapted + known[0]
+        blocks = towards.split(max(1, IN_CACHE // max(1, len(self.others))))
+        best, nearest = map(
+            torch.cat, zip(*((block @ self.others.T).topk(count, dim=1) for block in blocks), strict=True)
+        )
+        return (best if known is None else self._of_nearest(nearest, adapted[:, :, None])[:, :, 0]), nearest
 
     def _of_nearest(self, nearest: Tensor, recalled: Tensor) -> Tensor:
         """The scores of each question's nearest other passages with what each memory recalls.
@@ -262,6 +275,8 @@ class _FoldRanking:
         for query_map in maps:
             if query_map.method == "start":
                 adapter: BaseAdapter = start
+            elif query_map == WHOLE:
+                adapter = self.start
             elif query_map.method in CLOSED_FORMS:
                 if answers is None:
                     keys, passages = mean_answers(fitted)
@@ -290,12 +305,12 @@ class _FoldRanking:
         adapted = self.examined @ as_tensor(adapter.weight).T
         return adapted if adapter.bias is None else adapted + torch.from_numpy(adapter.bias)
 
-    def _fields(self, memories: set[tuple[float, float]]) -> dict[float | None, tuple[Tensor, Tensor]]:
+    def _fields(self, memories: set[Recall]) -> dict[float | None, Field]:
         """What a memory of strength one recalls, and adds to the scores of passages with questions, by temperature.
 
         Where training starts from a memory, every field holds it; ``None`` is that memory alone, at its strength.
         """
-        fields: dict[float | None, tuple[Tensor, Tensor]] = {}
+        fields: dict[float | None, Field] = {}
         if not memories:
             return fields
         keys, ways = recall_table(self.fold.fitted, self.asked.shape[1])
@@ -305,12 +320,24 @@ class _FoldRanking:
             fields[None] = self.start.strength * own[0], self.start.strength * own[1]
             keys = np.concatenate([self.start.keys[known], keys])
             ways = np.concatenate([self.start.values[known], ways])
+        return fields | self._by_temperature(keys, ways, memories)
+
+    def _fields_over(self, memories: set[Recall]) -> dict[float | None, Field]:
+        """The same for memories over the one that training starts from."""
+        if not memories:
+            return {}
+        keys, ways = recall_table(self.fold.fitted, self.asked.shape[1], self.start)
+        return self._by_temperature(keys, ways, memories)
+
+    def _by_temperature(
+        self, keys: NDArray[np.float32], ways: NDArray[np.float32], memories: set[Recall]
+    ) -> dict[float | None, Field]:
         temperatures = sorted({temperature for temperature, _ in memories})
-        return fields | dict(zip(temperatures, self._recalled(keys, ways, temperatures), strict=True))
+        return {**dict(zip(temperatures, self._recalled(keys, ways, temperatures), strict=True))}
 
     def _recalled(
         self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperatures: Sequence[float]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[Field]:
         """What these entries recall, ``(examined, out)``, and add to the scores, at each temperature."""
         distance = self.examined @ as_tensor(keys).T - 1
         directions = as_tensor(ways)

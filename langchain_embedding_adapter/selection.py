@@ -16,9 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import BaseAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
+from langchain_embedding_adapter.adapters import (
+    BaseAdapter,
+    LayeredMemoryAdapter,
+    LowRankAdapter,
+    MemoryAdapter,
+    TwoLayerAdapter,
+)
 from langchain_embedding_adapter.candidates import (
     BASE,
+    WHOLE,
     Candidate,
     Family,
     Future,
@@ -277,6 +284,9 @@ def fit_chosen(
     if chosen.memory is None:
         return linear, history
     temperature, strength = chosen.memory
+    if isinstance(start, MemoryAdapter) and chosen.map == WHOLE:
+        above = memory_for(start.in_features, start.out_features, memory_size(vectors, config), temperature, strength)
+        return LayeredMemoryAdapter.over(start, fit_memory(vectors, above, config.seed, below=start)), history
     if isinstance(start, MemoryAdapter) and not is_identity(start):
         size = min(config.memory_size, start.size + len(vectors.query_ids))
         known: MemoryAdapter | None = start

@@ -11,6 +11,7 @@ from langchain_embedding_adapter.adapters import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
+from langchain_embedding_adapter.candidates import Family
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.vectors import PairVectors
 
@@ -54,3 +55,17 @@ def starting_adapter(
             f"{model_name(embeddings)} gives queries of {in_features} and passages of {out_features}"
         )
     return adapter
+
+
+def family_of(adapter: BaseAdapter | str | None, *, bridged: bool) -> Family:
+    """What to choose among where linear maps and memories are cross-validated.
+
+    Args:
+        adapter: What was asked for.
+        bridged: Whether another model has embedded the passages.
+    """
+    if isinstance(adapter, MemoryAdapter):
+        return "bridge" if bridged or adapter.in_features != adapter.out_features else "default"
+    if isinstance(adapter, LinearAdapter) or adapter == LinearAdapter.kind:
+        return "linear"
+    return "memory" if adapter == MemoryAdapter.kind else "default"

@@ -21,14 +21,14 @@ from langchain_core.vectorstores import VectorStore
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
 from langchain_embedding_adapter.calibration import ScoreCalibration
-from langchain_embedding_adapter.candidates import Family, Future
+from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.coverage import Coverage
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.starting import starting_adapter
+from langchain_embedding_adapter.starting import family_of, starting_adapter
 from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
@@ -221,8 +221,7 @@ class AdapterTrainer:
             if dataset.pseudo_styles:
                 trained = with_caution(task)
             elif chosen:
-                families: dict[object, Family] = {LinearAdapter.kind: "linear", MemoryAdapter.kind: "memory"}
-                family = families.get(adapter, "linear" if isinstance(adapter, LinearAdapter) else "default")
+                family = family_of(adapter, bridged=bridged)
                 further = partial(starting_adapter, vectors=vectors, embeddings=self.embeddings, bridged=bridged)
                 trained = by_cross_validation(
                     task, family=family, expect=expect, further=further if adapter == "auto" else None

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from langchain_embedding_adapter.adapters.base import ArrayAdapter, BaseAdapter
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
+from langchain_embedding_adapter.adapters.layered import LayeredMemoryAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
@@ -16,7 +17,14 @@ from langchain_embedding_adapter.adapters.two_layer import TwoLayerAdapter
 
 ADAPTERS: Mapping[str, type[BaseAdapter]] = {
     adapter.kind: adapter
-    for adapter in (LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter, BoundedTwoLayerAdapter)
+    for adapter in (
+        LinearAdapter,
+        LowRankAdapter,
+        MemoryAdapter,
+        LayeredMemoryAdapter,
+        TwoLayerAdapter,
+        BoundedTwoLayerAdapter,
+    )
 }
 """The built-in kinds, by the name that a saved adapter records."""
 
@@ -75,6 +83,7 @@ __all__ = [
     "ArrayAdapter",
     "BaseAdapter",
     "BoundedTwoLayerAdapter",
+    "LayeredMemoryAdapter",
     "LinearAdapter",
     "LowRankAdapter",
     "MemoryAdapter",

@@ -72,7 +72,11 @@ class MemoryAdapter(ArrayAdapter):
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over what :meth:`to_arrays` gave; see :meth:`BaseAdapter.load_arrays`."""
         super().load_arrays(arrays)
-        if self.cell is not None:  # now, and not while the first question waits
+        self.warm()
+
+    def warm(self) -> None:
+        """Sort the entries by cells now, and not while the first question waits."""
+        if self.cell is not None:
             self._by_cells()
 
     def _by_cells(self) -> Cells:
@@ -89,7 +93,7 @@ class MemoryAdapter(ArrayAdapter):
         if self.cell is None:
             return super()._forward_arrays(queries)
         cells = self._by_cells()
-        mapped = queries @ self.weight.T
+        mapped = self._mapped(queries)
         lengths = np.linalg.norm(mapped, axis=1, keepdims=True).clip(1e-12)
         recalled = np.stack([cells.recall(query) for query in queries]) if len(queries) else mapped
         adapted: Floats = mapped / lengths + np.float32(self.strength) * recalled
@@ -97,7 +101,11 @@ class MemoryAdapter(ArrayAdapter):
 
     def forward(self, queries: Any) -> Any:
         """``(n, in_features)`` to ``(n, out_features)``, every entry by itself."""
-        mapped = queries @ self.weight.T
+        mapped = self._mapped(queries)
         lengths = ((mapped * mapped).sum(1) ** 0.5).clip(1e-12)
         nearness = math.e ** ((queries @ self.keys.T - 1) / self.temperature)  # (n, size)
         return mapped / lengths[:, None] + self.strength * (nearness @ self.values)
+
+    def _mapped(self, queries: Any) -> Any:
+        """Where a question goes that is near no key, of any length."""
+        return queries @ self.weight.T

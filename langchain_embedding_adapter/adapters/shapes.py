@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_embedding_adapter.adapters.base import BaseAdapter
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
+from langchain_embedding_adapter.adapters.layered import LayeredMemoryAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
@@ -79,6 +80,12 @@ def _memory(given: Mapping[str, Any]) -> Shapes:
     return shapes | {"cell": (given["size"],)} if given["cells"] else shapes
 
 
+def _layered_memory(given: Mapping[str, Any]) -> Shapes:
+    below = _memory({**given, "size": given["below_size"], "cells": given["below_cells"]})
+    del below["weight"]
+    return _memory(given) | {f"below_{name}": shape for name, shape in below.items()}
+
+
 def _two_layer(given: Mapping[str, Any]) -> Shapes:
     return {
         "hidden_weight": (given["hidden_features"], given["in_features"]),
@@ -92,6 +99,7 @@ _RULES: Mapping[type[BaseAdapter], Callable[[Mapping[str, Any]], Shapes]] = {
     LinearAdapter: _linear,
     LowRankAdapter: _low_rank,
     MemoryAdapter: _memory,
+    LayeredMemoryAdapter: _layered_memory,
     TwoLayerAdapter: _two_layer,
     BoundedTwoLayerAdapter: _two_layer,
 }

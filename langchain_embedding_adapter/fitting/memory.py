@@ -8,7 +8,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import MemoryAdapter
+from langchain_embedding_adapter.adapters import BaseAdapter, MemoryAdapter
 from langchain_embedding_adapter.adapters.base import passed_through
 from langchain_embedding_adapter.adapters.memory import MOST_CELLS
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
@@ -25,7 +25,12 @@ SAMPLED, ROUNDS = 8, 4
 
 
 def fit_memory(
-    vectors: PairVectors, adapter: MemoryAdapter, seed: int, *, known: MemoryAdapter | None = None
+    vectors: PairVectors,
+    adapter: MemoryAdapter,
+    seed: int,
+    *,
+    known: MemoryAdapter | None = None,
+    below: BaseAdapter | None = None,
 ) -> MemoryAdapter:
     """Remember the training questions, on top of the linear map that ``adapter`` holds.
 
@@ -34,8 +39,9 @@ def fit_memory(
         adapter: Its map, size, temperature and strength.
         seed: Which questions stay whole where there are more than the memory holds.
         known: A memory whose entries are kept besides, counted towards the size.
+        below: What the memory is to lie over, if it is not to lie beside a linear map.
     """
-    keys, values = recall_table(vectors, adapter.out_features)
+    keys, values = recall_table(vectors, adapter.out_features, below)
     if known is not None:
         used = known.keys.any(axis=1)
         keys, values = np.concatenate([known.keys[used], keys]), np.concatenate([known.values[used], values])
@@ -85,10 +91,13 @@ def cells_of(keys: Floats, count: int, seed: int) -> NDArray[np.intp]:
     return _nearest(keys, centres)
 
 
-def recall_table(vectors: PairVectors, out_features: int) -> tuple[Floats, Floats]:
-    """Each question's unit vector, ``(questions, in)``, and the way from there to its answers, ``(questions, out)``."""
+def recall_table(vectors: PairVectors, out_features: int, below: BaseAdapter | None = None) -> tuple[Floats, Floats]:
+    """Each question's unit vector, ``(questions, in)``, and the way from there to its answers, ``(questions, out)``.
+
+    With an adapter ``below``, it is the way from where that adapter leads.
+    """
     keys, answers = mean_answers(vectors)
-    return keys, answers - passed_through(keys, out_features)
+    return keys, answers - (passed_through(keys, out_features) if below is None else below.adapt(keys))
 
 
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:

@@ -19,6 +19,7 @@ from langchain_embedding_adapter import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter
 
 
 class HoldingAdapter(BaseAdapter):
@@ -57,6 +58,7 @@ MAKERS = {
     "low-rank": lambda i, o: LowRankAdapter(i, o, rank=3),
     "two-layer": lambda i, o: TwoLayerAdapter(i, 7, o),
     "memory": lambda i, o: MemoryAdapter(i, o, size=4),
+    "layered memory": lambda i, o: LayeredMemoryAdapter(i, o, size=4, below_size=3),
     "own, holding": lambda i, o: HoldingAdapter(i, o),
     "own, inheriting": lambda i, o: InheritingAdapter(i, o),
 }
@@ -210,3 +212,18 @@ def test_the_memory_answers_near_what_it_remembers_and_is_silent_elsewhere() -> 
     adapter.keys[0], adapter.values[0] = here, answer - here
     assert adapter.adapt(here[None])[0] == pytest.approx(answer, abs=1e-5)
     assert adapter.adapt(there[None])[0] == pytest.approx(there, abs=1e-5)
+
+
+def test_a_memory_over_a_memory_corrects_what_that_one_says() -> None:
+    here, there, wrong, right = np.eye(4, dtype=np.float32)
+    below = MemoryAdapter(4, 4, size=2, temperature=0.02, strength=1e13)
+    below.keys[:], below.values[:] = [here, there], [wrong, there]
+    above = MemoryAdapter(4, 4, size=1, temperature=0.05, strength=1.0)
+    above.keys[0], above.values[0] = here, right - wrong
+    adapter = LayeredMemoryAdapter.over(below, above)
+    assert below.adapt(here[None])[0] == pytest.approx(wrong, abs=1e-5)
+    assert adapter.adapt(here[None])[0] == pytest.approx(right, abs=1e-5)
+    assert adapter.adapt(there[None])[0] == pytest.approx(there, abs=1e-5)
+    above.values[:] = 0
+    unchanged = LayeredMemoryAdapter.over(below, above)
+    assert unchanged.adapt(vectors(5, 4)) == pytest.approx(below.adapt(vectors(5, 4)), abs=1e-5)

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_embedding_adapter import AdaptedEmbeddings, MemoryAdapter, QADataset, TrainingConfig
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter
 from langchain_embedding_adapter.adapters.cells import Cells
 from langchain_embedding_adapter.fitting import fit_memory, memory_for
 from langchain_embedding_adapter.fitting import memory as fitting
@@ -102,3 +103,13 @@ def test_an_empty_memory_recalls_nothing() -> None:
     cells = Cells(*(np.zeros((4, SIZE), dtype=np.float32),) * 2, np.zeros(4, dtype=np.float32), 0.05)
     assert not cells.recall(questions(1, 0)[0]).any()
     assert MemoryAdapter(SIZE, SIZE, 4, cells=2).adapt(questions(3, 0)) == pytest.approx(questions(3, 0), abs=1e-6)
+
+
+def test_a_memory_over_another_has_cells_above_and_below(vectors: PairVectors) -> None:
+    by_cells, exact = sorted_into(20, vectors)
+    above = [fit_memory(vectors.rows(np.arange(40)), memory, seed=0, below=exact) for memory in sorted_into(4, vectors)]
+    layered = [LayeredMemoryAdapter.over(below, over) for below, over in zip((by_cells, exact), above, strict=True)]
+    asked = np.concatenate([questions(9, 3), vectors.queries[:9]])
+    assert layered[0].below.cells == 20
+    assert layered[0].adapt(asked) == pytest.approx(layered[1].adapt(asked), abs=1e-5)
+    assert not np.allclose(layered[1].adapt(asked), exact.adapt(asked), atol=1e-3)

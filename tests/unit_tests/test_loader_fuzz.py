@@ -26,14 +26,17 @@ import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
 from langchain_embedding_adapter._saved_config import hash_of_config
-from langchain_embedding_adapter.adapters import expected_shapes
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter, expected_shapes
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.storage import save_folder
 
 MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "2000"))
 MOST_MEMORY = 4 * 2**20
-KINDS = (LinearAdapter(6, 5, bias=True), LowRankAdapter(6, 5, 2), MemoryAdapter(6, 5, 3), TwoLayerAdapter(6, 4, 5))
+KINDS = (
+    *(LinearAdapter(6, 5, bias=True), LowRankAdapter(6, 5, 2), MemoryAdapter(6, 5, 3), TwoLayerAdapter(6, 4, 5)),
+    LayeredMemoryAdapter(6, 5, 3, below_size=2),
+)
 PROBES = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
 ODD = (
     *(None, True, False, 0, 1, 2, 3, 5, 6, -1, 2**31, 2**63, 10**9, 10**30, 10**60, 0.5, -0.0, 1e-300, 1e308, 1e-9),

@@ -18,14 +18,21 @@ from langchain_embedding_adapter import (
     LinearAdapter,
     MemoryAdapter,
     QADataset,
+    TrainingConfig,
     adapt_store,
     bridge_models,
     evaluate_retrieval,
     read_store,
 )
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter
 from langchain_embedding_adapter.alignment import ALIGNMENTS
 from langchain_embedding_adapter.bridge_report import BridgeEvaluation
 from langchain_embedding_adapter.bridging import BridgeVectors, Examination, fit_bridge
+from langchain_embedding_adapter.candidates import BASE, WHOLE
+from langchain_embedding_adapter.fitting import filled, memory_for
+from langchain_embedding_adapter.ranking import retrieval_scores
+from langchain_embedding_adapter.selection import fit_chosen, select
+from langchain_embedding_adapter.vectors import unit
 
 WIDE, NARROW = 24, 16
 WORDS = [f"{first}{last}" for first in ("bar", "cor", "del", "fin", "gat", "hul") for last in ("ak", "em", "id", "on")]
@@ -262,6 +269,29 @@ def test_a_memory_is_refined_too(collection, bridge) -> None:
     assert result.improved
     known = {key.tobytes() for key in result.adapter.keys}
     assert all(key.tobytes() in known for key in memory.keys[:40])
+
+
+def test_labels_correct_a_bridge_that_remembers_and_leave_the_rest_of_it() -> None:
+    """Texts that the two models have nothing in common about: a bridge remembers them, some of them wrongly."""
+    random = np.random.default_rng(0)
+    new, old = (random.normal(size=(150, size)).astype(np.float32) for size in (32, 12))
+    about = np.repeat(np.arange(150), 3)
+    asked = unit(new[about] + 0.5 * random.normal(size=(450, 32)).astype(np.float32))
+    bridge = memory_for(32, 12, 150, 0.02, 1e13)
+    bridge = filled(bridge, unit(new), unit(np.concatenate([old[75:], old[:75]])), 0)  # each at another's place
+    known = about < 40
+    vectors = BridgeVectors(unit(new), unit(old), asked, about).pairs(np.flatnonzero(known))
+    selection = select(vectors, bridge, TrainingConfig(), family="bridge")
+    assert selection.chosen.map == WHOLE
+    assert "bridge + memory" in selection.reason
+    fitted, _ = fit_chosen(vectors, selection.chosen, bridge, TrainingConfig())
+    assert isinstance(fitted, LayeredMemoryAdapter)
+    found = retrieval_scores(vectors, fitted.adapt(vectors.queries), [10])["ndcg@10"].mean()
+    assert found > retrieval_scores(vectors, bridge.adapt(vectors.queries), [10])["ndcg@10"].mean() + 0.3
+    others = new[100:]
+    assert np.einsum("nd,nd->n", unit(fitted.adapt(others)), unit(bridge.adapt(others))).min() > 0.99
+    base = next(scores for choice, scores in selection.gains["new passages"].items() if choice == BASE)
+    assert not base.any()
 
 
 @pytest.mark.parametrize("adapter", [None, "linear", "two-layer", "auto"])
