@@ -55,7 +55,9 @@ def look_up(vectors: PairVectors, adapted: Floats | None, depth: int = DEPTH) ->
     """What each question finds first and where its right passages are, base and, if given, ``adapted`` queries."""
 
     def found(queries: Floats) -> Found:
-        return listed(vectors, queries, _rank(vectors, queries, depth), ranks=_right_ranks(vectors, queries))
+        return listed(
+            vectors, queries, _rank(vectors, queries, depth), depth=depth, ranks=_right_ranks(vectors, queries)
+        )
 
     return lists_of(vectors, found(vectors.queries), None if adapted is None else found(adapted))
 
@@ -71,6 +73,7 @@ def listed(
     queries: Floats,
     rankings: NDArray[np.intp],
     *,
+    depth: int = DEPTH,
     ranks: tuple[tuple[int, ...], ...] | None = None,
 ) -> Found:
     """The first of ``rankings``, ``(questions, k)``, with their cosines.
@@ -79,9 +82,10 @@ def listed(
         vectors: The passages.
         queries: What ranked them, ``(questions, dimensions)``.
         rankings: Rows of passages; :data:`NOTHING` where there are no more.
+        depth: How many of them to list.
         ranks: The ranks of the right ones; by default as far as the rankings tell.
     """
-    rows = rankings[:, :DEPTH]
+    rows = rankings[:, :depth]
     scores = np.zeros(rows.shape, dtype=np.float32)
     for at in range(0, len(rows), BLOCK):
         part = rows[at : at + BLOCK]

@@ -73,7 +73,7 @@ def page_of(report: Reported) -> Page:
     base = report.base_scores[metric]
     adapted = None if report.adapted_scores is None else report.adapted_scores[metric]
     whole = row_of(label(metric), base, adapted)
-    change = None if adapted is None else adapted - base
+    change = None if adapted is None or pseudo else adapted - base
     kinds = {} if dataset is None or story is None or details.asked == "folds" else _kinds(report, dataset, story)
     groups = [] if dataset is None or pseudo else _groups(report, dataset, base, adapted)
     explorer = None
@@ -109,10 +109,10 @@ def page_of(report: Reported) -> Page:
         choice=None if story is None else choice_of(story, row_of),
         history=() if story is None else tuple(story.history),
         examples=()
-        if dataset is None or lists is None or change is None or pseudo
+        if dataset is None or lists is None or change is None
         else _examples(report, dataset, lists, change),
         explorer=explorer,
-        explorer_note=_note(details),
+        explorer_note=_note(details, pseudo),
         facts=facts_of(dataset, story),
         use=use_of(story),
         repeat=repeat_of(story),
@@ -296,8 +296,8 @@ def _examples(report: Reported, dataset: QADataset, lists: Lists, change: Array)
     return tuple(found)
 
 
-def _note(details: Details) -> str:
-    if details.asked == "pseudo":
+def _note(details: Details, pseudo: bool) -> str:
+    if pseudo:
         return "Nobody has asked these: the adapter was fitted to them, and what it finds shows how it moves, no gain."
     if details.asked == "folds":
         return (
