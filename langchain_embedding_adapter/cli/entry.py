@@ -16,6 +16,7 @@ except ModuleNotFoundError:  # pragma: no cover - a bare environment has no way 
     sys.exit("error: the command needs the extra `cli`: pip install 'langchain-embedding-adapter[cli]'")
 
 from langchain_embedding_adapter.cli.commands import app
+from langchain_embedding_adapter.cli.completion import mend_bash_completion
 from langchain_embedding_adapter.cli.errors import explained
 from langchain_embedding_adapter.cli.opening import what_is_kept
 
@@ -53,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: Always: 0 if all went well, 1 after an error, 2 after wrong usage, 130 after Ctrl-C.
     """
+    mend_bash_completion()
     handler = Talk(sys.stderr)
     logger = logging.getLogger("langchain_embedding_adapter")
     logger.addHandler(handler)
