@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
 TAKEN = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -31,11 +32,18 @@ TAKEN = {
 COOKBOOK = "Cookbook"
 """The entry of the navigation that lists the notebooks."""
 LINK = re.compile(r"(\]\(|src=\")([^)\"#\s]+)")
+PRINTED = re.compile(r"^```text\n((?:(?!```).*\n)*\|-(?:(?!```).*\n)*)```$", re.MULTILINE)
+"""What a snippet prints, where that is Markdown with a table: it is shown as such, as a notebook does."""
+PLAIN = re.compile(r"^```.*?^```|^#.*?$|\[[^\]]*\]\([^)]*\)", re.MULTILINE | re.DOTALL)
+"""What no link may be put into: blocks of code, headings, links."""
+PACKAGE = "langchain_embedding_adapter"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the notebooks in the navigation, each by its title."""
+    """List the notebooks in the navigation, each by its title, and the command's page if it is there."""
     for entry in config.nav or []:
+        if "Reference" in entry and (ROOT / "docs" / "command.md").is_file():
+            entry["Reference"].insert(1, {"The command": "command.md"})
         if COOKBOOK in entry:
             entry[COOKBOOK] += [{title_of(file): f"cookbook/{file.stem}.md"} for file in notebooks()]
     return config
@@ -69,7 +77,31 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = pages.get(meant, meant.removeprefix("docs/") if meant.startswith("docs/") else None)
         return link.group() if place is None else before + posixpath.relpath(place, posixpath.dirname(here) or ".")
 
-    return LINK.sub(turned, markdown)
+    markdown = PRINTED.sub('<div class="printed" markdown="1">\n\n\\1\n</div>', LINK.sub(turned, markdown))
+    return markdown if here.startswith(("reference/", "cookbook/")) else with_references(markdown)
+
+
+def with_references(markdown: str) -> str:
+    """The page with a link to the reference at the first mention of each public name."""
+    found = re.findall(
+        rf"^::: {PACKAGE}\.(\w+)$",
+        "\n".join(file.read_text(encoding="utf-8") for file in REFERENCE.glob("*.md")),
+        re.MULTILINE,
+    )
+    names, parts, end = set(found), [], 0
+
+    def named(mention: re.Match[str]) -> str:
+        name = mention.group(2)
+        if name not in names:
+            return mention.group()
+        names.remove(name)
+        return f"[`{mention.group(1)}`][{PACKAGE}.{name}]"
+
+    for plain in [*PLAIN.finditer(markdown), None]:
+        prose = markdown[end : plain.start() if plain else None]
+        parts += [re.sub(r"`((\w+)(?:\([^`\n]*\))?)`", named, prose), plain.group() if plain else ""]
+        end = plain.end() if plain else end
+    return "".join(parts)
 
 
 def notebooks() -> list[Path]:
