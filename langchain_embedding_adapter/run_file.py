@@ -115,7 +115,7 @@ def _know(given: Mapping[str, Any], known: set[str], prefix: str) -> None:
     for key in given:
         if key in known:
             continue
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
         elsewhere = [
             table for table, kind in TABLES.items() if not prefix and key in {each.name for each in fields(kind)}
         ]

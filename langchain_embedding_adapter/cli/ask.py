@@ -58,8 +58,6 @@ def ask(
     """Show what questions find, base beside adapted.
 
     Arrows tell how far the adapter moved a passage, ✔ which one is known to answer. --json gives an object a line.
-
-    embedding-adapter ask handbook-run "who approves parental leave?"
     """
     side_by_side = _opened(run, pairs, index, trust_index, embeddings)
     width = shutil.get_terminal_size((IN_A_PIPE, 24)).columns

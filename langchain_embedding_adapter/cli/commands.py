@@ -12,6 +12,7 @@ from langchain_embedding_adapter.cli.ask import ask
 from langchain_embedding_adapter.cli.compare import compare
 from langchain_embedding_adapter.cli.demo import demo
 from langchain_embedding_adapter.cli.evaluate import evaluate
+from langchain_embedding_adapter.cli.examples import epilog
 from langchain_embedding_adapter.cli.info import info
 from langchain_embedding_adapter.cli.pairs import pairs
 from langchain_embedding_adapter.cli.report import report
@@ -21,6 +22,7 @@ from langchain_embedding_adapter.cli.train import train
 app = typer.Typer(
     name="embedding-adapter",
     help="Better retrieval without touching the index: train, examine and use adapters for query vectors.",
+    epilog="\b\nExamples:\n  embedding-adapter demo\n  embedding-adapter run handbook-run handbook/ --pseudo",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -45,4 +47,4 @@ def _common(
 
 
 for command in (run, pairs, train, evaluate, report, ask, compare, info, demo):
-    app.command()(command)
+    app.command(epilog=epilog(command.__name__))(command)

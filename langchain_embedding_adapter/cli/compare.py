@@ -46,11 +46,10 @@ def compare(
     top: Annotated[int, typer.Option(min=0, help="How many of the questions that differ most.", metavar="N")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Two adapters on the same questions: base, each of them, and their difference with its significance.
+    """Two adapters on the same questions: which is ahead?
 
+    The base, each of them, and their difference with its significance;
     better, same and worse count the questions that A answers better than B, as well, and worse.
-
-    embedding-adapter compare handbook-run other-run
     """
     adapted = [_adapted(first, embeddings), _adapted(second, embeddings)]
     from langchain_embedding_adapter.comparing import compare_adapters

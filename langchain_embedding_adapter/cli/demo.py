@@ -23,9 +23,9 @@ def demo(
     embeddings: Model = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole journey on Python's language reference: no key, no network.
+    """The whole journey on Python's language reference.
 
-    embedding-adapter demo
+    No key and no network; the questions are ours.
     """
     from langchain_embedding_adapter.demo import run_demo
 

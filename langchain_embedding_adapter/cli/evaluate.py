@@ -19,10 +19,7 @@ def evaluate(
     pairs: Annotated[Path | None, typer.Option(help="… and the questions to examine it with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Base against adapted, on the questions that training has not seen.
-
-    embedding-adapter evaluate handbook-run
-    """
+    """Base against adapted, on questions not trained on."""
     from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
     from langchain_embedding_adapter.evaluation import evaluate_retrieval
     from langchain_embedding_adapter.pairs import QADataset

@@ -35,9 +35,9 @@ def info(
     embeddings: EmbeddingsName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an adapter is, what it was trained on, how it did, and of a run which stages are there.
+    """What an adapter or a run is, and how it did.
 
-    embedding-adapter info handbook-run --check
+    Of a run it says which stages are there and what comes next.
     """
     told: dict[str, Any] = {}
     lines: list[str] = []

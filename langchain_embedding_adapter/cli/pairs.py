@@ -25,9 +25,10 @@ def pairs(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cut documents into chunks and let a chat model write questions about each.
+    """Documents to chunks to questions about them.
 
-    embedding-adapter pairs handbook-run handbook/ --llm openai:gpt-4o-mini
+    A chat model writes the questions (--llm), or they are cut from the passages (--pseudo). Answers are kept as they
+    come: a rerun asks only for what is missing.
     """
     if settings.pseudo == (settings.llm is not None):
         raise WrongUsageError("name the chat model that writes questions with --llm, or ask for --pseudo ones")

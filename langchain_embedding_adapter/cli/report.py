@@ -23,8 +23,6 @@ def report(
 
     One HTML file that asks for nothing from elsewhere: the verdict and how sure it is, where the adapter helps, every
     question with what it finds, how the adapter was chosen and what the data was.
-
-    embedding-adapter report handbook-run
     """
     the_run = open_run(run, "adapter")
     page = the_run.write_page(base_of(the_run, embeddings), output)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 @takes(pairs=PairsSettings, train=TrainSettings, given=True, without={"pairs": ["test_size", "validation_size"]})
 def run(
-    pairs: Mapping[str, Any],
-    train: Mapping[str, Any],
     folder: Annotated[
         Path | None, typer.Argument(help="The folder of the run; or `folder` in the file.", metavar="RUN")
     ] = None,
@@ -47,12 +45,14 @@ def run(
         bool, typer.Option("--force", help="Make every stage anew; answers and vectors are kept.")
     ] = False,
     as_json: AsJson = False,
+    *,
+    pairs: Mapping[str, Any],
+    train: Mapping[str, Any],
 ) -> None:
-    """The whole journey: pairs, training, test, report, and what to do next.
+    """The whole journey, from documents to what to do next.
 
+    Pairs, training, test and report page, with the settings of `pairs` and `train` as flags or in a TOML file.
     What exists is kept: after a stop the same command goes on. A finished run needs no documents any more.
-
-    embedding-adapter run handbook-run handbook/ --llm openai:gpt-4o-mini --dry-run
     """
     if example:
         from langchain_embedding_adapter.run_file import example_file

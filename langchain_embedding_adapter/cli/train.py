@@ -11,10 +11,7 @@ from langchain_embedding_adapter.settings import TrainSettings
 
 @takes(settings=TrainSettings, without={"settings": ["price_embeddings"]})
 def train(run: RunFolder, settings: TrainSettings, force: Force = False, as_json: AsJson = False) -> None:
-    """Train an adapter on a run's pairs, and keep it only if it beats the base.
-
-    embedding-adapter train handbook-run --embeddings openai:text-embedding-3-small
-    """
+    """Train an adapter, and keep it only if it beats the base."""
     the_run = open_run(run, "pairs" if settings.pairs is None else None)
     if settings.pairs is not None:
         the_run.take_pairs(settings.pairs, force=force)

@@ -176,6 +176,7 @@ FLOORS = {
     "runs": 5.5,
     "journey": 5.6,
     "cli.completion": 6,
+    "cli.examples": 6,
     "cli.flags": 6,
     "cli.errors": 6.2,
     "cli.options": 6,
