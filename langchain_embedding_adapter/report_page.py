@@ -59,10 +59,6 @@ class Reported(Protocol):
     def details(self) -> Details | None:
         """The questions."""
 
-    @property
-    def rows(self) -> Sequence[Any]:
-        """Every metric's figures, with ``metric`` and ``p_value``."""
-
 
 def page_of(report: Reported) -> Page:
     """All that a report's page shows."""
@@ -122,34 +118,50 @@ def page_of(report: Reported) -> Page:
     )
 
 
-def row_of(name: str, base: Array, adapted: Array | None, p_value: float | None = None, note: str = "") -> Row:
+def row_of(name: str, base: Array, adapted: Array | None) -> Row:
     """Questions' figures, ``(questions,)`` with the base and with the adapter, as means with intervals."""
-    if adapted is None:
-        return Row(name, len(base), _estimates(base[:, None])[0], note=note)
-    of_base, of_adapted, gain = _estimates(np.stack([base, adapted, adapted - base], axis=1))
-    better, worse = int((adapted - base > 1e-12).sum()), int((adapted - base < -1e-12).sum())
-    status: Status = "few"
-    if gain.low is not None and gain.high is not None:
-        status = "better" if gain.low > 0 else "worse" if gain.high < 0 else "unclear"
-    tally = (better, len(base) - better - worse, worse)
-    return Row(name, len(base), of_base, of_adapted, gain, status, tally, p_value, note)
+    return rows_of([(name, base, adapted)])[0]
+
+
+def rows_of(figures: Sequence[tuple[str, Array, Array | None]]) -> list[Row]:
+    """The same for several figures of the same questions, which are drawn again together."""
+    columns = [
+        column
+        for _, base, adapted in figures
+        for column in ([base] if adapted is None else [base, adapted, adapted - base])
+    ]
+    estimates = iter(_estimates(np.stack(columns, axis=1)))
+    rows = []
+    for name, base, adapted in figures:
+        of_base = next(estimates)
+        if adapted is None:
+            rows.append(Row(name, len(base), of_base))
+            continue
+        of_adapted, gain = next(estimates), next(estimates)
+        better, worse = int((adapted - base > 1e-12).sum()), int((adapted - base < -1e-12).sum())
+        status: Status = "few"
+        if gain.low is not None and gain.high is not None:
+            status = "better" if gain.low > 0 else "worse" if gain.high < 0 else "unclear"
+        rows.append(
+            Row(name, len(base), of_base, of_adapted, gain, status, (better, len(base) - better - worse, worse))
+        )
+    return rows
 
 
 def metric_rows(report: Reported, first: str) -> tuple[Row, ...]:
     """Every metric over all questions, ``first`` first; those that count alike on every question share a row."""
     adapted = report.adapted_scores or {}
-    alike: dict[bytes, list[Any]] = {}
-    for row in sorted(report.rows, key=lambda row: row.metric != first):
-        sides = [report.base_scores[row.metric], adapted.get(row.metric, report.base_scores[row.metric])]
-        alike.setdefault(np.stack(sides).tobytes(), []).append(row)
+    alike: dict[bytes, list[str]] = {}
+    for metric in sorted(report.base_scores, key=lambda metric: metric != first):
+        sides = [report.base_scores[metric], adapted.get(metric, report.base_scores[metric])]
+        alike.setdefault(np.stack(sides).tobytes(), []).append(metric)
     return tuple(
-        row_of(
-            " · ".join(label(row.metric) for row in rows),
-            report.base_scores[rows[0].metric],
-            adapted.get(rows[0].metric),
-            rows[0].p_value,
+        rows_of(
+            [
+                (" · ".join(map(label, metrics)), report.base_scores[metrics[0]], adapted.get(metrics[0]))
+                for metrics in alike.values()
+            ]
         )
-        for rows in alike.values()
     )
 
 

@@ -33,8 +33,6 @@ class Row:
         gain: The difference.
         status: What its interval says.
         tally: Questions that are answered better, as well and worse.
-        p_value: Of the paired randomisation test, where it was made.
-        note: What the name means.
     """
 
     name: str
@@ -44,8 +42,6 @@ class Row:
     gain: Estimate | None = None
     status: Status | None = None
     tally: tuple[int, int, int] | None = None
-    p_value: float | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter.details import NOTHING, Found, Lists
-from langchain_embedding_adapter.page.texts import clean
+from langchain_embedding_adapter.page.texts import clean, cut
 from langchain_embedding_adapter.pairs import QADataset
 
 MOST_QUESTIONS = 2_000
@@ -78,13 +78,11 @@ def explorer_data(
             ]
         )
     ids = [lists.passage_ids[passage] for passage in passages.values]
-    width = _width([dataset.corpus.get(passage, passage) for passage in ids])
+    texts = [clean(dataset.corpus.get(passage, passage), LONGEST) for passage in ids]
+    width = _width(texts)
     table = [
-        [
-            clean(dataset.corpus.get(passage, passage), width),
-            documents.of(dataset.document(passage) if dataset.documents else None),
-        ]
-        for passage in ids
+        [cut(text, width), documents.of(dataset.document(passage) if dataset.documents else None)]
+        for passage, text in zip(ids, texts, strict=True)
     ]
     return {
         "total": len(query_ids),
@@ -121,10 +119,9 @@ def _hits(side: Found, row: int, passages: _Numbers) -> list[int]:
 
 
 def _width(texts: Sequence[str]) -> int:
-    """How many characters of each passage to show, so that all of them fit."""
-    cleaned = [clean(text, LONGEST) for text in texts]
-    signs = np.array([len(text) for text in cleaned])
-    sizes = np.array([len(text.encode()) for text in cleaned]) / np.maximum(signs, 1)
+    """How many characters of each text to show, so that all of them fit."""
+    signs = np.array([len(text) for text in texts])
+    sizes = np.array([len(text.encode()) for text in texts]) / np.maximum(signs, 1)
     width = LONGEST
     while width > SHORTEST and (sizes * np.minimum(signs, width)).sum() > TEXT_BYTES:
         width -= 20

@@ -271,6 +271,7 @@
     if (next) next.focus();
   });
   addEventListener("resize", () => { const sides = body.querySelector(".sides"); if (sides) draw(sides); });
+  byId("no-script").hidden = true;
   explorer.hidden = false;
   show();
 })();

@@ -18,6 +18,11 @@ def clean(text: object, width: int = 400) -> str:
     'A Mars\ufffd year…'
     """
     line = " ".join(_UNFIT.sub("\N{REPLACEMENT CHARACTER}", str(text)[: 4 * width]).split())
+    return cut(line, width)
+
+
+def cut(line: str, width: int) -> str:
+    """The start of a text, with a sign that there is more."""
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
