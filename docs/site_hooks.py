@@ -32,6 +32,8 @@ TAKEN = {
 COOKBOOK = "Cookbook"
 """The entry of the navigation that lists the notebooks."""
 LINK = re.compile(r"(\]\(|src=\")([^)\"#\s]+)")
+IN_TABLE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+"""Code in a table: GitHub wants its bars escaped, and here the escape would show."""
 PRINTED = re.compile(r"^```text\n((?:(?!```).*\n)*\|-(?:(?!```).*\n)*)```$", re.MULTILINE)
 """What a snippet prints, where that is Markdown with a table: it is shown as such, as a notebook does."""
 PLAIN = re.compile(r"^```.*?^```|^#.*?$|\[[^\]]*\]\([^)]*\)", re.MULTILINE | re.DOTALL)
@@ -40,10 +42,8 @@ PACKAGE = "langchain_embedding_adapter"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the notebooks in the navigation, each by its title, and the command's page if it is there."""
+    """List the notebooks in the navigation, each by its title."""
     for entry in config.nav or []:
-        if "Reference" in entry and (ROOT / "docs" / "command.md").is_file():
-            entry["Reference"].insert(1, {"The command": "command.md"})
         if COOKBOOK in entry:
             entry[COOKBOOK] += [{title_of(file): f"cookbook/{file.stem}.md"} for file in notebooks()]
     return config
@@ -78,6 +78,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return link.group() if place is None else before + posixpath.relpath(place, posixpath.dirname(here) or ".")
 
     markdown = PRINTED.sub('<div class="printed" markdown="1">\n\n\\1\n</div>', LINK.sub(turned, markdown))
+    markdown = IN_TABLE.sub(lambda code: code.group().replace("\\|", "|"), markdown)
     return markdown if here.startswith(("reference/", "cookbook/")) else with_references(markdown)
 
 
