@@ -205,9 +205,7 @@ class _FoldRanking:
     def of(self, choices: Sequence[Candidate]) -> Iterator[tuple[Candidate, Ranks]]:
         """Each candidate and the ranks it gives."""
         fields = self._fields({choice.memory for choice in choices if choice.memory and choice.map != WHOLE})
-        over = self._fields_over(
-            {choice.memory for choice in choices if choice.memory and choice.map == WHOLE}
-        )
+        over = self._fields_over({choice.memory for choice in choices if choice.memory and choice.map == WHOLE})
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
             recalling = over if query_map == WHOLE else fields
             best, nearest = self._nearest(adapted, recalling.get(None))
@@ -311,10 +309,11 @@ class _FoldRanking:
         Where training starts from a memory, every field holds it; ``None`` is that memory alone, at its strength.
         """
         fields: dict[float | None, Field] = {}
-        if not memories:
+        remembers = isinstance(self.start, MemoryAdapter) and not is_identity(self.start)
+        if not memories and not remembers:
             return fields
         keys, ways = recall_table(self.fold.fitted, self.asked.shape[1])
-        if isinstance(self.start, MemoryAdapter) and not is_identity(self.start):
+        if isinstance(self.start, MemoryAdapter) and remembers:
             known = self.start.keys.any(axis=1)
             (own,) = self._recalled(self.start.keys[known], self.start.values[known], [self.start.temperature])
             fields[None] = self.start.strength * own[0], self.start.strength * own[1]

@@ -103,7 +103,7 @@ class Selection:
             choice: [100 * self.gains[future][choice].mean() for future in futures] for choice in self.gains[futures[0]]
         }
         listed = sorted(mean, key=lambda choice: -sum(mean[choice]))[:most]
-        listed += [choice for choice in (self.chosen, BASE) if choice not in listed]
+        listed += [choice for choice in dict.fromkeys((self.chosen, BASE)) if choice not in listed]
         rows = [
             [
                 ("✔ " if choice == self.chosen else "") + str(choice),

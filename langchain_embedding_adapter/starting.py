@@ -6,6 +6,7 @@ from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter.adapters import (
     BaseAdapter,
+    LayeredMemoryAdapter,
     LinearAdapter,
     LowRankAdapter,
     MemoryAdapter,
@@ -40,6 +41,11 @@ def starting_adapter(
             f"another model than {model_name(embeddings)} has embedded the passages, and no identity leads "
             f"from its {in_features} dimensions to their {out_features}: bridge the models first (bridge_models) "
             f"and train that adapter again, train(…, adapter=bridge.adapter); got adapter={adapter!r}"
+        )
+    if isinstance(adapter, LayeredMemoryAdapter):
+        raise ValueError(
+            "this adapter is a bridge with a memory of questions over it, which is not trained again; train the bridge "
+            "on the questions of before and those of today together: train(…, adapter=adapter.below)"
         )
     if adapter is None or adapter in ("auto", LinearAdapter.kind, MemoryAdapter.kind):
         return LinearAdapter(in_features, out_features)

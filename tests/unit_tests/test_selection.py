@@ -87,6 +87,7 @@ def test_where_there_is_nothing_to_gain_the_base_is_kept() -> None:
     selection = select(straight, START, CONFIG)
     assert selection.chosen == BASE
     assert selection.reason.startswith("No gain that can be relied on")
+    assert str(selection).count("✔") == str(selection).count("| ✔ base ") == 1
     assert fit_chosen(straight, BASE, START, CONFIG)[0] is START
 
 
