@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class DemoResult:
         seen: The same on questions about topics that training saw.
         unseen: The same on questions about topics that it did not.
         example: The test question that moved up most, with the retriever's first passages, base beside adapted.
+        page: The report page of the test; ``None`` where jinja2 is not installed.
         seconds: How long it all took.
     """
 
@@ -56,6 +58,7 @@ class DemoResult:
     seen: RetrievalReport
     unseen: RetrievalReport
     example: Example
+    page: Path | None
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,6 +75,7 @@ class DemoResult:
             "seen_topics": self.seen.to_dict(),
             "unseen_topics": self.unseen.to_dict(),
             "adapter": str(self.folder / "adapter"),
+            "page": None if self.page is None else str(self.page),
             "seconds": round(self.seconds, 1),
         }
 
@@ -90,6 +94,7 @@ class DemoResult:
             str(self.example),
             f"Saved in {self.folder}/adapter; the FAISS index in {self.folder}/index was built with the base and not "
             f"touched. {self.seconds:.0f} seconds.",
+            *([] if self.page is None else [f"Every question with what it finds, in a browser: {self.page}"]),
         ]
         return "\n\n".join(parts)
 
@@ -116,7 +121,8 @@ def run_demo(
     """Run the whole journey and leave its adapter and index in ``folder``.
 
     Args:
-        folder: Where the adapter (``adapter``) and the FAISS index (``index``) go, and the answers of an LLM.
+        folder: Where the adapter (``adapter``), the FAISS index (``index``) and the report page (``report.html``) go,
+            and the answers of an LLM.
         embeddings: The base embeddings.
         llm: Write the training questions with this model instead of taking ours; the test questions stay ours.
         show_progress: Progress bars; by default where standard error is a terminal.
@@ -137,6 +143,9 @@ def run_demo(
     training.save(folder / "adapter")
     report = training.evaluate(reference.dataset.subset([*seen.queries, *unseen.queries]))
     example = _search(folder, reference, training, report)
+    page = folder / "report.html" if find_spec("jinja2") is not None else None
+    if page is not None:
+        report.save(page)
     return DemoResult(
         folder=folder,
         reference=reference,
@@ -146,6 +155,7 @@ def run_demo(
         seen=report.subset(seen.queries),
         unseen=report.subset(unseen.queries),
         example=example,
+        page=page,
         seconds=time.perf_counter() - started,
     )
 

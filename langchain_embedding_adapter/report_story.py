@@ -98,10 +98,11 @@ def use_of(story: TrainingStory | None) -> str:
     """Three lines that use the adapter; nothing where none is worth it."""
     if story is None or not story.improved:
         return ""
+    saved = "" if story.folder else '; result.save("my-adapter") writes it'
     return (
         "from langchain_embedding_adapter import AdaptedEmbeddings, adapt_store\n"
         f"adapted = AdaptedEmbeddings.from_pretrained({(story.folder or 'my-adapter')!r}, embeddings)"
-        f"  # embeddings: {clean(story.base_model or 'the base', 80)}\n"
+        f"  # embeddings: {clean(story.base_model or 'the base', 80)}{saved}\n"
         "retriever = adapt_store(store, adapted).as_retriever()  # store: the index, as it is"
     )
 

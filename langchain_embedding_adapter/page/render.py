@@ -56,9 +56,9 @@ def render(page: Page) -> str:
 
 
 def reach(row: Row) -> str:
-    """The interval of a row's gain in words."""
+    """The interval of a row's gain in words; nothing where there are too few questions."""
     if row.gain is None or row.gain.low is None or row.gain.high is None:
-        return "too few to tell"
+        return ""
     return f"{signed(row.gain.low)} to {signed(row.gain.high)}"
 
 
