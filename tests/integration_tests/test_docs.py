@@ -21,7 +21,8 @@ import torch
 from langchain_community.vectorstores import FAISS
 
 import langchain_embedding_adapter
-from langchain_embedding_adapter import AdapterTrainer, cli
+from langchain_embedding_adapter import AdapterTrainer, WordLlamaEmbeddings, cli
+from langchain_embedding_adapter.demo import run_demo
 from tests.snippets import (
     CHUNKS,
     CORPUS,
@@ -352,7 +353,31 @@ def test_figures_are_those_of_the_benchmarks() -> None:
                 assert value.strip("–") == found[place], f"{file.name}: {row['collection']}, {column}"
                 checked += 1
     assert checked >= 6 * 5
+    scifact, apple = (results[name, "all-MiniLM-L6-v2", pairs, "default"][10] for name, pairs in LARGEST)
+    told = " ".join(PAGES["limits.md"].split())
+    assert "{} got better, {} stayed and {} got worse".format(*scifact.split(" / ")) in told
+    assert "Apple's report {}, {} and {}".format(*apple.split(" / ")) in told
+    told = " ".join(PAGES["guides/choose.md"].split())
+    for model in ("all-MiniLM-L6-v2", "WordLlama"):
+        network, maps = (results[(*LARGEST[1][:1], model, LARGEST[1][1], way)][5] for way in SAME)
+        assert f"{network} in place of {maps}" in told
 
+
+def test_the_demos_table_is_what_the_demo_finds(tmp_path: Path) -> None:
+    if CORPUS != SHOWN_CORPUS:
+        pytest.skip("the README's table is of another Python's language reference")
+    found = run_demo(tmp_path, WordLlamaEmbeddings(), show_progress=False)
+    assert (found.trained_on, len(found.report.query_ids)) == (319, 180)
+    header = ("metric", "base", "adapted", "gain", "p", "better", "same", "worse")
+    table = [cells for _, cells in tables_with(ROOT / "README.md", header)]
+    assert [cells[0] for cells in table] == ["hit rate@5", "MRR@10", "nDCG@10"]
+    printed = found.report.to_markdown()
+    for cells in table:
+        assert re.search(r"\| +".join(map(re.escape, cells)).replace(r"\|", r" *\|"), printed), cells
+
+
+LARGEST = [("scifact", "809"), ("apple_environment_2024", "3010")]
+SAME = ("auto, same passages", "same passages")
 
 OTHER = {"better / same / worse": 10, "seconds": 12}
 """Columns of the default's row, and where RESULTS.md has them."""
