@@ -18,7 +18,7 @@ except ModuleNotFoundError:  # pragma: no cover - a bare environment has no way 
 from langchain_embedding_adapter.cli.commands import app
 from langchain_embedding_adapter.cli.completion import mend_bash_completion
 from langchain_embedding_adapter.cli.errors import explained
-from langchain_embedding_adapter.cli.opening import what_is_kept
+from langchain_embedding_adapter.cli.opening import NobodyReadsError, what_is_kept
 
 INTERRUPTED = 130
 DECIDING = ("langchain_embedding_adapter.selection", "langchain_embedding_adapter.caution")
@@ -60,12 +60,13 @@ def main(arguments: list[str] | None = None) -> None:
     logger.addHandler(handler)
     try:
         code = typer.main.get_command(app)(arguments, prog_name="embedding-adapter", standalone_mode=False) or 0
-        sys.stdout.flush()
+        if code == INTERRUPTED:  # typer takes Ctrl-C for itself, or leaves it to us, from one version to another
+            raise KeyboardInterrupt
         sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
         _tell(f"\ninterrupted: {what_is_kept()}")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
+    except NobodyReadsError:
         _silence(sys.stdout)
         sys.exit(0)
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,11 @@ Need = Literal["pairs", "adapter"]
 
 _opened: list[Path] = []
 """The run that this process has opened last, for whoever has to say what is kept of it."""
+
+
+class NobodyReadsError(Exception):
+    """Whoever reads standard output has closed it, and has what it wanted."""
+
 
 _KEPT = {
     "answers.jsonl": "answers",
@@ -139,5 +145,13 @@ def base_of(run: Run, name: str | None) -> Embeddings:
 
 
 def show(data: Any, text: str, as_json: bool) -> None:
-    """The result on standard output: as text, or as one JSON object."""
-    typer.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+    """The result on standard output: as text, or as one JSON object.
+
+    Raises:
+        NobodyReadsError: If whoever reads the pipe has closed it.
+    """
+    try:
+        typer.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise NobodyReadsError from error

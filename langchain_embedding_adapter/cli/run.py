@@ -57,7 +57,7 @@ def run(
     if example:
         from langchain_embedding_adapter.run_file import example_file
 
-        typer.echo(example_file(), nl=False)
+        show({"example": example_file()}, example_file().rstrip(), as_json)
         return
     journey = _journey(folder, documents or [], config, pairs, train)
     if journey.missing is not None:

@@ -6,64 +6,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_embedding_adapter import QADataset, __version__, cli, demo, models
+from langchain_embedding_adapter import QADataset, __version__, demo, models
 from langchain_embedding_adapter.runs import Run
 from tests.small_world import AngleEmbeddings, AngleWriter, world
 
 PLANETS = ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def llm(monkeypatch: pytest.MonkeyPatch) -> AngleWriter:
-    writer = AngleWriter()
-    monkeypatch.setattr(models, "load_chat_model", lambda name: writer)
-    return writer
-
-
-@pytest.fixture
-def base(monkeypatch: pytest.MonkeyPatch) -> AngleEmbeddings:
-    embeddings = AngleEmbeddings()
-    monkeypatch.setattr(models, "load_embeddings", lambda name: embeddings)
-    return embeddings
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Outcome:
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    (tmp_path / "shelf").mkdir()
-    for key, text in world().corpus.items():
-        (tmp_path / "shelf" / f"{key}.txt").write_text(text)
-    return tmp_path / "shelf"
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    world().save(tmp_path / "given.json")
-    return tmp_path / "given.json"
+def base(named_embeddings: AngleEmbeddings) -> AngleEmbeddings:
+    return named_embeddings
 
 
 def test_the_whole_journey(command, llm: AngleWriter, base: AngleEmbeddings, shelf: Path) -> None:
