@@ -77,13 +77,11 @@ def page_of(report: Reported) -> Page:
         explorer = explorer_data(dataset, lists, report.query_ids, change, kinds=kinds)
     seen = None if pseudo else _seen(report, kinds, base, adapted, story)
     unchanged = story is not None and not story.improved
-    title = "Retrieval report"
-    if (story and story.base_model) or details.base_model:
-        title += f": {story.base_model if story and story.base_model else details.base_model}"
+    base_model = details.base_model or (story and story.base_model) or ""
     return Page(
-        title=clean(title, 120),
-        base_model=clean((story and story.base_model) or details.base_model or "the base embeddings", 120),
-        adapter=clean((story and story.adapter) or details.adapter or "", 120),
+        title=clean(f"Retrieval report{': ' * bool(base_model)}{base_model}", 120),
+        base_model=clean(base_model or "the base embeddings", 120),
+        adapter=clean(details.adapter or (story and story.adapter) or "", 120),
         questions=len(report.query_ids),
         passages=report.passages,
         metric=label(metric),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import BaseAdapter
-from langchain_embedding_adapter.candidates import BASE, Candidate, Future
+from langchain_embedding_adapter.candidates import BASE, Candidate, Future, is_identity
 from langchain_embedding_adapter.crossvalidation import RANKED_PASSAGES, TOLERANCE
 from langchain_embedding_adapter.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.evaluation import adapter_name
@@ -33,6 +33,7 @@ from langchain_embedding_adapter.training import Task, Trained
 from langchain_embedding_adapter.unseen import unseen
 from langchain_embedding_adapter.vectors import Floats, PairVectors
 
+_BEFORE = ", with the adapter that training started from"
 PACKAGES = ("langchain-core", "numpy", "torch", "scipy")
 """Whose versions are told beside Python's and ours."""
 
@@ -76,7 +77,7 @@ def with_details(
         dataset=task.dataset if validation is None else validation,
         story=story,
         asked=asked,
-        base_model=story.base_model,
+        base_model=f"{story.base_model}{_BEFORE * (selection is not None and not is_identity(task.start))}",
         adapter=story.adapter,
     )
     return replace(result, report=replace(report, details=details))
@@ -116,7 +117,7 @@ def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Futur
         teacher=None if result.teacher is None else result.teacher.reason,
         base_model=model_name(result.embeddings.embeddings),
         adapter=adapter_name(result.embeddings),
-        versions=_versions(),
+        versions=dict(_versions()),
         seen=frozenset(seen),
         seen_documents=frozenset(map(dataset.document, seen)),
     )
@@ -236,6 +237,7 @@ def _wide(table: NDArray[Any], width: int, filled: int) -> NDArray[Any]:
     return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=filled)
 
 
+@cache
 def _versions() -> dict[str, str]:
     """Of Python, ours and those that figures depend on."""
     found = {"Python": platform.python_version(), "langchain-embedding-adapter": __version__}

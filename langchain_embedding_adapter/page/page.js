@@ -140,7 +140,7 @@
 
   function move(hit, others, isAdapted) {
     const other = others.find((one) => one.passage === hit.passage);
-    if (!other || other.rank === null) return isAdapted ? "new" : "gone";
+    if (!other || other.rank === null) return isAdapted ? "new" : "drops out";
     if (hit.rank === null) return "";
     if (other.rank === hit.rank) return "same place";
     if (!isAdapted) return `to ${number(other.rank)}`;
@@ -161,12 +161,16 @@
       head.append(element("span", "rank", hit.rank === null ? "further down" : `${number(hit.rank)}.`));
       if (right) head.append(element("span", "mark", "✔ right"));
       if (hit.score !== null) head.append(element("span", "score", hit.score.toFixed(3)));
-      if (others) head.append(element("span", "move", move(hit, others, name === "adapted")));
       const [text, place] = data.passages[hit.passage];
+      if (place >= 0 && data.documents.length > 1) {
+        const from = element("span", "from", data.documents[place]);
+        from.dir = "auto";
+        head.append(from);
+      }
+      if (others) head.append(element("span", "move", move(hit, others, name === "adapted")));
       const words = element("div", "text", text);
       words.dir = "auto";
       item.append(head, words);
-      if (place >= 0) item.title = data.documents[place];
       items.append(item);
     }
     box.append(items);
@@ -224,7 +228,14 @@
       lines.setAttribute("aria-hidden", "true");
       sides.append(lines, side("base", "Base", base, adapted, one), side("adapted", "Adapted", adapted, base, one));
     } else sides.append(side("base", "Base", base, null, one));
-    cell.append(sides);
+    const whole = element("button", "quiet", "Longer texts");
+    whole.type = "button";
+    whole.setAttribute("aria-pressed", "false");
+    whole.addEventListener("click", () => {
+      whole.setAttribute("aria-pressed", String(sides.classList.toggle("whole")));
+      draw(sides);
+    });
+    cell.append(whole, sides);
     detail.append(cell);
     row.after(detail);
     draw(sides);
@@ -232,9 +243,8 @@
 
   body.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-question]");
-    if (button) { if (button.getAttribute("aria-expanded") === "true") close(); else open(button); return; }
-    const item = event.target.closest("li");
-    if (item) { item.classList.toggle("whole"); draw(item.closest(".sides")); }
+    if (!button) return;
+    if (button.getAttribute("aria-expanded") === "true") close(); else open(button);
   });
   body.addEventListener("keydown", (event) => {
     const buttons = [...body.querySelectorAll("button[data-question]")], place = buttons.indexOf(document.activeElement);

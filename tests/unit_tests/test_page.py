@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_embedding_adapter import (
     AdaptedEmbeddings,
@@ -303,6 +304,26 @@ def test_the_base_alone_is_called_so(base: AngleEmbeddings) -> None:
     assert "use" not in html.ids
 
 
+def test_a_stores_own_search_is_shown_beside_an_exact_one(base: AngleEmbeddings) -> None:
+    dataset = world()
+    store = InMemoryVectorStore(base)
+    store.add_texts(list(dataset.corpus.values()), ids=list(dataset.corpus))
+    report = evaluate_retrieval(turned_back(base), dataset, store=store)
+    page = Page(report.to_html())
+    assert "An exact search, for comparison" in page.words
+    assert len(page.explorer["questions"]) == len(dataset)
+    assert page.explorer["questions"][0][4] == [1]
+
+
+def test_an_adapter_that_is_trained_again_is_the_base(parts: tuple[QADataset, QADataset]) -> None:
+    trainer = AdapterTrainer(AngleEmbeddings(), show_progress=False)
+    before = turned_back(AngleEmbeddings(turn=23)).adapter
+    again = trainer.train(parts[0], adapter=before)
+    assert "with the adapter that training started from" in page_of(again.report).base_model
+    assert page_of(again.evaluate(parts[1])).base_model == "AngleEmbeddings"
+    _agree(again.report)
+
+
 def test_a_report_of_scores_alone_has_a_page() -> None:
     scores = {"ndcg@10": np.linspace(0, 1, 40)}
     page = Page(RetrievalReport(tuple(map(str, range(40))), 90, scores, scores).to_html())
@@ -342,8 +363,11 @@ def test_a_page_of_a_thousand_questions_is_below_two_megabytes() -> None:
     random = np.random.default_rng(0)
     words = np.array([f"wörd{number}" for number in range(3_000)])
 
+    long = " ".join(words[random.integers(len(words), size=20_000)])
+
     def text(length: int) -> str:
-        return " ".join(words[random.integers(len(words), size=length)])
+        start = int(random.integers(len(long) - 2_000))
+        return long[start : start + 8 * length]
 
     corpus = {f"p{number}": text(250) for number in range(6_000)}
     queries = {f"q{number}": text(14) for number in range(1_000)}
