@@ -10,7 +10,6 @@ import base64
 import json
 import posixpath
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ REFERENCE = ROOT / "docs" / "reference"
 TAKEN = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "cookbook/README.md": "cookbook/index.md",
     "cookbook/a_small_model.md": "cookbook/a_small_model.md",
     "cookbook/benchmarks/RESULTS.md": "benchmarks/results.md",
     "cookbook/benchmarks/NO_LABELS.md": "benchmarks/no_labels.md",
@@ -45,13 +45,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the notebooks in the navigation, each by its title."""
     for entry in config.nav or []:
         if COOKBOOK in entry:
+            if "cookbook/README.md" in taken():
+                entry[COOKBOOK].insert(0, {"Overview": "cookbook/index.md"})
             entry[COOKBOOK] += [{title_of(file): f"cookbook/{file.stem}.md"} for file in notebooks()]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files that lie elsewhere, and the notebooks as pages."""
-    for source, place in TAKEN.items():
+    for source, place in taken().items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     for file in notebooks():
         text, pictures = as_page(file)
@@ -63,9 +65,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Turn links to files of the repository into links to their pages."""
-    known = {place: source for source, place in TAKEN.items()}
+    known = {place: source for source, place in taken().items()}
     known |= {f"cookbook/{file.stem}.md": f"cookbook/{file.name}" for file in notebooks()}
-    pages = {source: place for place, source in known.items()}
+    pages = {source: place for place, source in known.items()} | {"cookbook/benchmarks": "benchmarks.md"}
     here = page.file.src_uri
     home = posixpath.dirname(known.get(here, f"docs/{here}"))  # where the page's links start from
 
@@ -105,6 +107,11 @@ def with_references(markdown: str) -> str:
     return "".join(parts)
 
 
+def taken() -> dict[str, str]:
+    """Those of the files that there are."""
+    return {source: place for source, place in TAKEN.items() if (ROOT / source).is_file()}
+
+
 def notebooks() -> list[Path]:
     """The cookbook's notebooks."""
     return sorted((ROOT / "cookbook").glob("*.ipynb"))
@@ -131,20 +138,24 @@ def as_page(notebook: Path) -> tuple[str, dict[str, bytes]]:
     return "\n\n".join(parts) + "\n", pictures
 
 
-def outputs_of(cell: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> Iterator[str]:
+def outputs_of(cell: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> list[str]:
     """What a cell gave, as Markdown; pictures are put aside."""
-    for output in cell["outputs"]:
-        data = {
-            kind: "".join(value) for kind, value in output.get("data", {}).items() if isinstance(value, (str, list))
-        }
+    parts: list[str] = []
+    printed = ""
+    for output in [*cell["outputs"], {}]:  # the last one, of nothing, ends what was printed
+        found = output.get("data", {}).items()
+        data = {kind: "".join(value) for kind, value in found if isinstance(value, (str, list))}
         drawn = next((kind for kind in ("image/svg+xml", "image/png") if kind in data), None)
+        if output and drawn is None and "text/markdown" not in data:
+            printed += "".join(output.get("text", data.get("text/plain", "")))
+            continue
+        if printed.strip():
+            parts.append(f"```text\n{printed.rstrip()}\n```")
+        printed = ""
         if drawn is not None:
             name = f"{stem}-{len(pictures)}.{'png' if drawn == 'image/png' else 'svg'}"
             pictures[name] = base64.b64decode(data[drawn]) if drawn == "image/png" else data[drawn].encode()
-            yield f"![What the cell above draws]({name})"
-        elif "text/markdown" in data:
-            yield data["text/markdown"]
-        else:
-            text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
-            if text:
-                yield f"```text\n{text}\n```"
+            parts.append(f"![What the cell above draws]({name})")
+        elif output:
+            parts.append(data["text/markdown"])
+    return parts

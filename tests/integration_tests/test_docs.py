@@ -239,10 +239,25 @@ def test_the_old_library_takes_what_its_stand_in_takes() -> None:
         assert list(own.parameters) == real[: len(own.parameters)]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+COOKBOOK = [
+    file.relative_to(ROOT).as_posix() for kind in ("*.md", "*.ipynb") for file in ROOT.glob(f"cookbook/**/{kind}")
+]
+WRITTEN = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{page}" for page in PAGES), *sorted(COOKBOOK)]
+"""Everything that is written, by path."""
+
+
+def prose(name: str) -> str:
+    """A file's Markdown, also that of a notebook."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if not name.endswith(".ipynb"):
+        return text
+    return "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_links_lead_somewhere_in_the_repository(name: str) -> None:
     """As they are read where the files lie, on GitHub for instance."""
-    for link in links_in((ROOT / name).read_text(encoding="utf-8")):
+    for link in links_in(prose(name)):
         parts = urlsplit(link)
         if parts.scheme:
             assert parts.scheme in ("https", "mailto"), link
@@ -254,9 +269,9 @@ def test_links_lead_somewhere_in_the_repository(name: str) -> None:
             assert parts.fragment in anchors_of(target.read_text(encoding="utf-8")), link
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+@pytest.mark.parametrize("name", WRITTEN)
 def test_commands_in_the_prose_exist(name: str) -> None:
-    for command in re.findall(r"`((?:python|make|pip) [^`\n]+)`", FENCE.sub("", (ROOT / name).read_text())):
+    for command in re.findall(r"`((?:python|make|pip) [^`\n]+)`", FENCE.sub("", prose(name))):
         check_command(command)
 
 
