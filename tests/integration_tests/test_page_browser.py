@@ -235,6 +235,7 @@ def test_nobody_is_kept_out(browser: Any, pages: dict[str, Path], name: str, the
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
     tab = Tab(browser, pages[name], color_scheme=theme, reduced_motion="reduce")
     if tab.questions():
+        tab.page.locator("#search").fill("list")  # a few rows are as good as all, and quicker
         tab.page.locator("#list tbody th button").first.click()
     for one in tab.page.locator("summary").all():
         one.click()
