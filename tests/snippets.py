@@ -34,10 +34,15 @@ from langchain_embedding_adapter.language_reference import load_language_referen
 ROOT = Path(__file__).parents[1]
 REFERENCE = load_language_reference()
 CHUNKS = [chunk for chunk in REFERENCE.chunks if chunk.id in REFERENCE.dataset.passages_asked_about()][:120]
+DOCS = ROOT / "docs"
+PAGES = {file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sorted(DOCS.rglob("*.md"))}
+"""The pages of the documentation."""
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+−]?\d*\.?\d+")
 CORPUS = hashlib.sha256("".join(sorted(REFERENCE.dataset.corpus.values())).encode()).hexdigest()[:12]
 """Which text the language reference has: it differs from Python to Python."""
+SHOWN_CORPUS = "19d6691a9fdb"
+"""What it is where README and pages print figures of it."""
 SHOWN = ("text", "markdown")
 """Languages of what a block before prints."""
 DATA = ("json", "toml", "yaml", "csv")
