@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import sys
 import time
 from types import TracebackType
 from typing import Any, Protocol
@@ -49,7 +51,9 @@ def progress_bar(total: int, desc: str, unit: str, show: bool | None) -> Progres
 
     plain = show is None and os.environ.get("TERM") == "dumb"
     disable = True if plain else None if show is None else not show
-    bar = tqdm(total=total, desc=desc, unit=unit, disable=disable, leave=False, dynamic_ncols=True)
+    # A terminal may not know its own size, and tqdm then draws nothing.
+    columns, rows = shutil.get_terminal_size() if sys.stderr.isatty() else (None, None)
+    bar = tqdm(total=total, desc=desc, unit=unit, disable=disable, leave=False, ncols=columns, nrows=rows)
     return ProgressLog(total, desc, unit) if show is None and bar.disable else bar
 
 
