@@ -217,7 +217,7 @@ class AdapterTrainer:
         if teacher is not None:
             vectors, check = self._consult(teacher, (dataset, vectors), (validation, deciding), config)
         task = Task(dataset, vectors, start, config, deciding, weights, self.show_progress)
-        with Following(callbacks, settings_of(task, self.embeddings, adapter, expect)) as following:
+        with Following(callbacks, lambda: settings_of(task, self.embeddings, adapter, expect)) as following:
             if dataset.pseudo_styles:
                 trained = with_caution(task)
             elif chosen:

@@ -26,7 +26,7 @@ class Gain:
 
     Attributes:
         mean: Of the questions.
-        low: Lower end of the interval.
+        low: Lower end of the interval; not a number where there are too few questions for one.
         high: Upper end of it.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter._extras import require_extra
+from langchain_embedding_adapter.intervals import bootstrap_intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 INK, PALE = "0.15", "0.6"
 BLUE, ORANGE, GREEN = "#08519c", "#f0a03c", "#20876b"
 WORSE_HATCH = "////"
-
-RESAMPLES = 2_000
-MOST_DRAWS = 2**22
-"""Draws of a bootstrap that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +60,7 @@ def sheet(axes: Axes | None, width: float = 6.4, height: float = 4.0) -> Axes:
     return axes
 
 
-def interval(figures: NDArray[np.float64], confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Where the mean lies, by a bootstrap of the questions (percentiles of the means of samples with replacement).
-
-    Args:
-        figures: One a question, ``(questions,)``.
-        confidence: How sure.
-        seed: Of the samples.
-
-    >>> interval(np.array([0.5, 0.5, 0.5]))
-    (0.5, 0.5)
-    """
-    draw = np.random.default_rng(seed)
-    size = max(1, MOST_DRAWS // len(figures))
-    parts = [min(size, RESAMPLES - start) for start in range(0, RESAMPLES, size)]
-    means = np.concatenate([figures[draw.integers(len(figures), size=(n, len(figures)))].mean(axis=1) for n in parts])
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def interval(figures: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+    """Where the mean of one figure a question lies, as on the report page; not a number where questions are too few."""
+    low, high = bootstrap_intervals(figures[:, None], confidence=confidence)[:, 0].tolist()
+    return low, high

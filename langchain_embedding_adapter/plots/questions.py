@@ -45,10 +45,12 @@ def plot_changes(
     if kind == "bars":
         axes = _bars(np.sort(changes)[::-1], sheet(ax, height=3.4))
         low, high = interval(changes, confidence)
-        axes.axhspan(low, high, color=PALE, alpha=0.35, linewidth=0)
+        known = not np.isnan(low)
+        if known:
+            axes.axhspan(low, high, color=PALE, alpha=0.35, linewidth=0)
         axes.axhline(float(changes.mean()), color=INK, linestyle="--", linewidth=1)
         axes.set(xlabel="questions, by change", ylabel=f"{label(metric)}, adapted − base")
-        title = f"mean {changes.mean():+.3f} ({confidence:.0%}: {low:+.3f} … {high:+.3f})"
+        title = f"mean {changes.mean():+.3f}" + f" ({confidence:.0%}: {low:+.3f} … {high:+.3f})" * known
     else:
         found = report_of(report)
         base = found.base_scores[metric]

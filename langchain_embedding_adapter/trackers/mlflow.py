@@ -18,7 +18,7 @@ class MLflowTracker:
 
     Args:
         **options: Passed to ``mlflow.start_run``: ``run_name``, ``tags``, ``experiment_id`` and so on; ``nested=True``
-            makes a run inside the active one.
+            makes a run inside the active one, as several trainings there need: a run's parameters are set once.
 
     Raises:
         ImportError: If ``mlflow`` (or ``mlflow-skinny``) is not installed.

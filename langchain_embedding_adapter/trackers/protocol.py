@@ -59,23 +59,25 @@ class Following:
 
     Args:
         trackers: Them.
-        settings: What they are told at the start.
+        settings: Gives what they are told at the start; it is not asked where there is no tracker.
 
     Raises:
         TypeError: If one of them is no tracker.
     """
 
-    def __init__(self, trackers: Sequence[Tracker], settings: Mapping[str, Any]) -> None:
+    def __init__(self, trackers: Sequence[Tracker], settings: Callable[[], Mapping[str, Any]]) -> None:
         for tracker in trackers:
             if isinstance(tracker, type) or not isinstance(tracker, Tracker):
                 name = tracker.__name__ if isinstance(tracker, type) else type(tracker).__name__
                 raise TypeError(f"expected callbacks with start, log and finish (see Tracker), got {name}")
         self._left = list(trackers)
-        self._settings = dict(settings)
+        self._settings = settings
         self._rows, self._over = 0, False
 
     def __enter__(self) -> Following:
-        self._tell(lambda tracker: tracker.start(dict(self._settings)))
+        if self._left:
+            settings = self._settings()
+            self._tell(lambda tracker: tracker.start(dict(settings)))
         return self
 
     def log(self, row: Mapping[str, float]) -> None:

@@ -164,7 +164,7 @@ FLOORS = {
     "trackers": 4.97,
     "sides": 4.95,
     "langsmith_runs": 4.97,
-    "plots.paper": 1,
+    "plots.paper": 1.1,
     "plots.gains": 5,
     "plots.training": 5,
     "plots.questions": 5.1,

@@ -64,11 +64,12 @@ def drawn(axes: Axes, file: Path) -> bytes:
 
 
 def test_gains_stand_over_their_pairs_with_intervals(axes: Axes) -> None:
-    found = report([0.0, 0.5, 0.25, 0.25])
+    gains = [0.0, 0.5, 0.25, 0.25] * 5
+    found = report(gains)
     plot_gains({100: found, 400: Gain(0.3, 0.2, 0.5)}, ax=axes)
     line, bars = axes.containers[0][0], axes.containers[0][2][0]
     np.testing.assert_allclose(line.get_xydata(), [[100, 25], [400, 30]])
-    low, high = interval(np.array([0.0, 0.5, 0.25, 0.25]))
+    low, high = interval(np.array(gains))
     np.testing.assert_allclose([s[:, 1] for s in bars.get_segments()], [[100 * low, 100 * high], [20, 50]])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "400"]
     assert axes.get_ylabel() == "nDCG@10 × 100 gained over the base"
@@ -85,7 +86,7 @@ def test_several_lines_have_names_and_marks_of_their_own(axes: Axes) -> None:
 
 
 def test_several_trainings_count_by_question(axes: Axes) -> None:
-    plot_gains({10: [report([0.0, 0.4]), report([0.4, 0.0])]}, ax=axes)
+    plot_gains({10: [report([0.0, 0.4] * 5), report([0.4, 0.0] * 5)]}, ax=axes)
     assert axes.containers[0][0].get_ydata()[0] == pytest.approx(20)
     np.testing.assert_allclose(axes.containers[0][2][0].get_segments()[0][:, 1], [20, 20])
 
@@ -104,8 +105,15 @@ def test_every_question_has_a_bar(axes: Axes) -> None:
     heights = [bar.get_height() for container in axes.containers for bar in container]
     assert heights == [0.5, 0.25, -0.25]
     assert all(bar.get_hatch() for bar in axes.containers[1])
-    assert "mean +0.100" in axes.get_title(loc="left")
+    assert axes.get_title(loc="left").startswith("mean +0.100\n")  # too few for an interval
     assert "2 better, 2 same, 1 worse" in axes.get_title(loc="left")
+
+
+def test_the_interval_of_the_mean_is_the_reports(axes: Axes) -> None:
+    gains = np.array([0.5, -0.25, 0.0, 0.25, 0.0] * 4)
+    plot_changes(report(gains.tolist()), ax=axes)
+    low, high = interval(gains)
+    assert axes.get_title(loc="left").startswith(f"mean +0.100 (95%: {low:+.3f} … {high:+.3f})\n")
 
 
 def test_dots_of_equal_questions_are_one_and_larger(axes: Axes) -> None:
