@@ -7,6 +7,7 @@ from typing import Any
 
 from command import command_line
 
+from langchain_embedding_adapter.plots import Gain, plot_gains
 from langchain_embedding_adapter.tables import aligned
 
 RECIPE = "LlamaIndex's recipe, 4 epochs"
@@ -95,30 +96,21 @@ def points(value: float | None) -> str:
 
 
 def draw(rows: list[dict[str, Any]], file: Path) -> None:
-    """Gain against pairs, a panel for each collection and model."""
+    """Gain against pairs, a panel for each collection and model; bars are the 95 % intervals of the table."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     panels = list(dict.fromkeys((row["collection"], row["model"]) for row in rows))
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.subplots(2, -(-len(panels) // 2)).ravel()
-    shown = {
-        RECIPE: "tab:gray",
-        "in-batch softmax, early stop": "tab:orange",
-        "linear": "tab:green",
-        DEFAULT: "tab:blue",
-    }
+    shown = [DEFAULT, "in-batch softmax, early stop", "linear", RECIPE]
     for (collection, model), axis in zip(panels, axes, strict=False):
-        for name, colour in shown.items():
-            dots = sorted(
-                (row["pairs"], 100 * row["gain"])
-                for row in rows
-                if (row["collection"], row["model"], row["method"]) == (collection, model, name)
-            )
-            axis.plot(*zip(*dots, strict=True), marker="o", color=colour, label=name)
-        axis.axhline(0, color="black", linewidth=0.5)
-        pairs = sorted({row["pairs"] for row in rows if row["collection"] == collection})
-        axis.set(xscale="log", title=f"{collection}\n{model}", xlabel="training pairs", ylabel="nDCG@10 × 100 gained")
-        axis.set_xticks(pairs, [str(number) for number in pairs])
-        axis.minorticks_off()
+        found: dict[str, dict[int, Gain]] = {name: {} for name in shown}
+        for row in rows:
+            if (row["collection"], row["model"]) == (collection, model) and row["method"] in shown:
+                found[row["method"]][row["pairs"]] = Gain(row["gain"], row["low"], row["high"])
+        plot_gains(found, ax=axis).get_legend().remove()
+        axis.set(title=f"{collection}\n{model}", ylabel="nDCG@10 × 100 gained")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(shown))
-    figure.savefig(file)
+    with mpl.rc_context({"svg.hashsalt": file.name}):  # the same figures, the same file
+        figure.savefig(file, metadata={"Date": None})

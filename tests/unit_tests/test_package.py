@@ -29,7 +29,7 @@ FLOORS = {
     "_progress": 0,
     "chunks": 1,
     "calibration": 1,
-    "config": 1,
+    "config": 0.9,
     "documents": 1,
     "duplicates": 1,
     "filters": 1.1,
