@@ -45,8 +45,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the notebooks in the navigation, each by its title."""
     for entry in config.nav or []:
         if COOKBOOK in entry:
-            if "cookbook/README.md" in taken():
-                entry[COOKBOOK].insert(0, {"Overview": "cookbook/index.md"})
             entry[COOKBOOK] += [{title_of(file): f"cookbook/{file.stem}.md"} for file in notebooks()]
     return config
 
@@ -108,8 +106,9 @@ def with_references(markdown: str) -> str:
 
 
 def taken() -> dict[str, str]:
-    """Those of the files that there are."""
-    return {source: place for source, place in TAKEN.items() if (ROOT / source).is_file()}
+    """All files that are taken as they are; code to be read as text."""
+    code = {f"cookbook/{file.name}": f"cookbook/{file.stem}.txt" for file in (ROOT / "cookbook").glob("*.py")}
+    return TAKEN | code
 
 
 def notebooks() -> list[Path]:
