@@ -29,12 +29,10 @@ def story_of_run(folder: Path, dataset: QADataset, settings: Mapping[str, Mappin
     Returns:
         The story; of a run that was trained before stories were kept, the verdict alone.
     """
-    file, verdict = folder / "adapter" / "story.json", read_json(folder / "verdict.json")
-    if file.is_file():
-        story = TrainingStory.from_dict(read_json(file))
-    else:
+    verdict, story = read_json(folder / "verdict.json"), saved_story(folder / "adapter")
+    if story is None:
         metric = settings.get("train", {}).get("metric", TrainingConfig().metric)
-        story = TrainingStory(verdict["verdict"], verdict["improved"], metric)
+        story = TrainingStory(verdict["verdict"], verdict["improved"], metric, folder=str(folder / "adapter"))
     trained = [query for query in read_json(folder / "split.json")["train"] if query in dataset.queries]
     seen = {passage for query in trained for passage in dataset.relevant_docs[query]}
     summary, rejected = folder / "answers.summary.json", folder / "answers.rejected.jsonl"
@@ -45,8 +43,17 @@ def story_of_run(folder: Path, dataset: QADataset, settings: Mapping[str, Mappin
         generation=read_json(summary) if summary.is_file() else {},
         rejected=tuple(islice(read_jsonl(rejected), SAMPLES)) if rejected.is_file() else (),
         commands=_commands(folder, settings),
-        folder=str(folder / "adapter"),
     )
+
+
+def saved_story(adapter: Path) -> TrainingStory | None:
+    """The story that a training saved beside its adapter; ``None`` where it saved none.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    file = adapter / "story.json"
+    return replace(TrainingStory.from_dict(read_json(file)), folder=str(adapter)) if file.is_file() else None
 
 
 def _commands(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

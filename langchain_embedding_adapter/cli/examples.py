@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "report": (
         "embedding-adapter report handbook-run",
         "embedding-adapter report handbook-run --output page.html",
+        "embedding-adapter report --adapter handbook-run/adapter --pairs real.json",
     ),
     "ask": (
         'embedding-adapter ask handbook-run "who approves parental leave?"',

@@ -20,7 +20,7 @@ def verdict(
     pseudo: bool = False,
     reason: str = "",
     needed: int | None = None,
-    futures: Sequence[Row] = (),
+    parts: Sequence[Row] = (),
 ) -> Verdict:
     """The verdict on an adapter.
 
@@ -32,7 +32,7 @@ def verdict(
         pseudo: Whether nobody has asked these questions.
         reason: Training's own words.
         needed: So many questions would tell a gain of this size from chance.
-        futures: How the winner of a cross-validation did by what the fit had seen.
+        parts: The questions by what training had seen of their passages.
     """
     count = f"{row.questions:,} question{'s' * (row.questions != 1)}"
     where = f"{count} that {'training' if asked == 'apart' else 'its fit'} had not seen"
@@ -84,18 +84,18 @@ def verdict(
             "The questions are those of the training, each answered by an adapter that was fitted without it. The "
             "candidate was chosen on them, which flatters it a little: a test on questions kept apart is stricter."
         )
-        told = [
-            f"on {one.name} {signed(one.gain.mean)}{_interval(one.gain.low, one.gain.high, signs=True)}"
-            for one in futures
-            if one.gain is not None and one.gain.mean != row.gain.mean
-        ]
-        if told:
-            caveats.append(f"These questions are about passages that the fit had not seen; {', '.join(told)}.")
     if asked == "deciding":
         caveats.append(
             "These questions decided whether and how far the adapter is used, which flatters it a little: a test on "
             "questions kept apart is stricter."
         )
+    differing = [
+        f"{part.name} {signed(part.gain.mean)}{_interval(part.gain.low, part.gain.high, signs=True)}"
+        for part in parts
+        if part.gain is not None and part.status not in ("few", row.status)
+    ]
+    if differing:
+        caveats.append(f"It depends on what training had seen: on {'; on '.join(differing)}.")
     if row.status == "few":
         return Verdict(
             "unclear",
@@ -124,7 +124,7 @@ def verdict(
             advice="Do not use it for questions like these; the base does better.",
             caveats=tuple(caveats),
         )
-    more = f" About {needed:,} questions would tell a change of this size from chance." if needed else ""
+    more = f" About {needed:,} questions would, mostly, tell a change of this size from chance." if needed else ""
     return Verdict(
         "unclear",
         "No difference that can be relied on",

@@ -29,7 +29,7 @@ from langchain_embedding_adapter import (
 from langchain_embedding_adapter.intervals import bootstrap_intervals
 from langchain_embedding_adapter.page.words import verdict
 from langchain_embedding_adapter.ranking import compare
-from langchain_embedding_adapter.report_page import page_of, row_of
+from langchain_embedding_adapter.report_page import SEEN, UNSEEN, page_of, row_of
 from langchain_embedding_adapter.runs import Run
 from langchain_embedding_adapter.story import TrainingStory
 from langchain_embedding_adapter.vectors import PairVectors
@@ -419,6 +419,24 @@ def test_a_run_writes_its_page(tmp_path: Path) -> None:
     assert "Better with the adapter" in Page(run.write_page(AngleEmbeddings()).read_text(encoding="utf-8")).words
     with pytest.raises(ValueError, match=r"ends in .html"):
         run.write_page(AngleEmbeddings(), tmp_path / "page.pdf")
+
+
+def test_the_page_says_where_the_gain_is_not() -> None:
+    base, gains = np.full(80, 0.5), np.repeat([0.3, -0.1], 40) + np.tile([0.01, -0.01], 40)
+    whole = row_of("nDCG@10", base, base + gains)
+    parts = [
+        row_of(name, base[part], (base + gains)[part]) for name, part in ((SEEN, slice(40)), (UNSEEN, slice(40, 80)))
+    ]
+    found = verdict(whole, found=None, improved=True, parts=parts)
+    assert found.outcome == "ship"
+    (caveat,) = found.caveats
+    assert caveat.startswith("It depends on what training had seen: on documents never seen \N{MINUS SIGN}0.100 (95%")
+
+
+def test_what_is_not_known_of_the_questions_is_said(result: TrainingResult) -> None:
+    assert result.report.details is not None
+    untold = replace(result.report, details=replace(result.report.details, lists=None))
+    assert "What each question found is not known here" in Page(untold.to_html()).words
 
 
 def test_a_missing_jinja_names_the_extra(tested: RetrievalReport, monkeypatch: pytest.MonkeyPatch) -> None:
