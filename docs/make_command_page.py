@@ -23,6 +23,8 @@ HEAD = """# The command
 pip install "langchain-embedding-adapter[train,local,cli,report]"
 ```
 
+![A run on Python's language reference, and a question asked with the base and with the adapter](images/command.svg)
+
 A run is a folder. `embedding-adapter run` goes the whole way, and each of its stages is a command of its own:
 
 | stage | command | leaves in the run |

@@ -100,10 +100,9 @@ class Arrival:
         }
 
     def __str__(self) -> str:
-        width = max(len(line) for line, _ in self.next)
-        steps = [f"  {line.ljust(width)}  {what}" for line, what in self.next]
+        steps = [f"{what}:\n    {line}" for line, what in self.next]
         table = [] if self.report is None else ["", self.report[0].rstrip()]
-        return "\n".join([self.verdict, *table, "", "next:", *steps])
+        return "\n".join([self.verdict, *table, "", *steps])
 
 
 class Journey:
@@ -275,18 +274,18 @@ class Journey:
         folder = self.run.folder
         steps = [(f'embedding-adapter ask {folder} "…"', "what a question finds, base beside adapted")]
         if page is not None:
-            steps.insert(0, (f"open {page}", "the report page, in a browser: is it worth shipping?"))
+            steps.insert(0, (f"open {page}", "is it worth shipping? the report page"))
         if not len(self.run.test):
             examine = f"embedding-adapter evaluate --adapter {folder}/adapter --pairs real.json"
-            steps.append((examine, "with real questions: pseudo-questions are no test"))
+            steps.append((examine, "a test with real questions"))
             if self.train.validation is None:
                 again = f"embedding-adapter run {folder} --validation real.json --force"
-                steps.append((again, "let real questions, even twenty, decide how far to trust it"))
+                steps.append((again, "let real questions decide, even twenty"))
         if improved:
             loaded = f'AdaptedEmbeddings.from_pretrained("{folder}/adapter", embeddings)'
-            steps.append((loaded, "in Python: what your retriever takes, the index as it is"))
+            steps.append((loaded, "in Python, what your retriever takes"))
         else:
-            steps.append((f"embedding-adapter run {folder} …", "with more questions, or real ones: the base is kept"))
+            steps.append((f"embedding-adapter run {folder} …", "try more questions, or real ones"))
         return tuple(steps)
 
     def _planned_pairs(self) -> tuple[GenerationPlan | None, bool, int, Sequence[str]]:

@@ -32,6 +32,8 @@ Floats = NDArray[np.float32]
 
 QUERY_CONCURRENCY = 8
 DOCUMENT_BATCH = 256
+NAMED = {"query": "questions", "document": "passages"}
+"""What progress calls them, by role."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,7 @@ def _embed(
     keys = [_key(model, role, text) for text in texts]
     known = cache.lookup(set(keys))
     missing = [(key, text) for key, text in dict(zip(keys, texts, strict=True)).items() if key not in known]
-    with progress_bar(len(missing), f"embed {role}s", "text", show_progress) as bar:
+    with progress_bar(len(missing), f"embed {NAMED[role]}", "text", show_progress) as bar:
         for start in range(0, len(missing), batch):
             part = missing[start : start + batch]
             vectors = np.asarray(_checked(embed([text for _, text in part]), len(part), model), dtype=np.float32)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -144,6 +146,17 @@ def base_of(run: Run, name: str | None) -> Embeddings:
     return embeddings_named(name_of_base(run, name))
 
 
+def fitted(text: str) -> str:
+    """Sentences broken between words where a terminal is too narrow; tables, and lines in a pipe, as they are."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    plain = (
+        line if line.startswith(("|", " ")) or len(line) <= width else fill(line, width) for line in text.split("\n")
+    )
+    return "\n".join(plain)
+
+
 def show(data: Any, text: str, as_json: bool) -> None:
     """The result on standard output: as text, or as one JSON object.
 
@@ -151,7 +164,7 @@ def show(data: Any, text: str, as_json: bool) -> None:
         NobodyReadsError: If whoever reads the pipe has closed it.
     """
     try:
-        typer.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+        typer.echo(json.dumps(data, ensure_ascii=False) if as_json else fitted(text))
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise NobodyReadsError from error

@@ -258,7 +258,7 @@ def test_the_journey_with_a_server_that_speaks_openais_protocol(slow: OpenAIServ
     words = ["run", "r", "handbook", "--llm", "openai:small", "--embeddings", "openai:wide"]
     gone = run(*words, cwd=tmp_path, env=in_reach_of(slow))
     assert gone.returncode == 0, gone.stderr
-    assert "next:" in gone.stdout
+    assert "what a question finds" in gone.stdout
     assert (tmp_path / "r" / "report.json").is_file()
     asked = len(slow.requests)
     assert run(*words, cwd=tmp_path, env=in_reach_of(slow)).stdout == gone.stdout
