@@ -100,7 +100,7 @@ def with_references(markdown: str) -> str:
 
     for plain in [*PLAIN.finditer(markdown), None]:
         prose = markdown[end : plain.start() if plain else None]
-        parts += [re.sub(r"`((\w+)(?:\([^`\n]*\))?)`", named, prose), plain.group() if plain else ""]
+        parts += [re.sub(r"`((\w+)(?:\(…?\))?)`", named, prose), plain.group() if plain else ""]
         end = plain.end() if plain else end
     return "".join(parts)
 
