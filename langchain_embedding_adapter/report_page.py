@@ -89,6 +89,7 @@ def page_of(report: Reported) -> Page:
             whole,
             found=_found(report),
             asked=details.asked,
+            learned=len(story.questions.intersection(report.query_ids)) if story and story.questions else None,
             improved=None if story is None else story.improved,
             pseudo=pseudo,
             reason=clean(story.verdict, 600) if story is not None else "",

@@ -38,6 +38,7 @@ def story_of_run(folder: Path, dataset: QADataset, settings: Mapping[str, Mappin
     summary, rejected = folder / "answers.summary.json", folder / "answers.rejected.jsonl"
     return replace(
         story,
+        questions=frozenset(trained),
         seen=frozenset(seen),
         seen_documents=frozenset(map(dataset.document, seen)),
         generation=read_json(summary) if summary.is_file() else {},

@@ -35,6 +35,7 @@ class TrainingStory:
         base_model: The name of the base.
         adapter: The adapter's kind and shape.
         versions: Of Python and the packages.
+        questions: Ids of the training questions; not saved.
         seen: Ids of the passages that a training question is about; not saved.
         seen_documents: Ids of the documents these are from; not saved.
         generation: What the generation of the questions came to, if they were generated.
@@ -61,6 +62,7 @@ class TrainingStory:
     base_model: str | None = None
     adapter: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    questions: frozenset[str] = frozenset()
     seen: frozenset[str] = frozenset()
     seen_documents: frozenset[str] = frozenset()
     generation: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class TrainingStory:
 
     def to_dict(self) -> dict[str, Any]:
         """What is saved: figures and names, as JSON can hold them."""
-        passing = {"seen", "seen_documents", "rejected", "commands", "folder", "generation"}
+        passing = {"questions", "seen", "seen_documents", "rejected", "commands", "folder", "generation"}
         return {name: value for name, value in asdict(self).items() if name not in passing}
 
     @classmethod

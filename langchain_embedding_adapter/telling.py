@@ -118,6 +118,7 @@ def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Futur
         base_model=model_name(result.embeddings.embeddings),
         adapter=adapter_name(result.embeddings),
         versions=dict(_versions()),
+        questions=frozenset(dataset.queries),
         seen=frozenset(seen),
         seen_documents=frozenset(map(dataset.document, seen)),
     )

@@ -16,6 +16,7 @@ def verdict(
     *,
     found: tuple[float, float | None] | None,
     asked: Literal["apart", "folds", "deciding", "pseudo"] = "apart",
+    learned: int | None = None,
     improved: bool | None = None,
     pseudo: bool = False,
     reason: str = "",
@@ -28,6 +29,7 @@ def verdict(
         row: The metric that decides, over all questions.
         found: The share of the questions that find a right passage among the first ten, base and adapted.
         asked: What the questions were to the adapter, as :class:`~langchain_embedding_adapter.details.Details` says.
+        learned: Of questions kept apart, how many training has learned from all the same; ``None`` if nobody knows.
         improved: Whether training kept an adapter; ``None`` where nothing is known of a training.
         pseudo: Whether nobody has asked these questions.
         reason: Training's own words.
@@ -35,7 +37,7 @@ def verdict(
         parts: The questions by what training had seen of their passages.
     """
     count = f"{row.questions:,} question{'s' * (row.questions != 1)}"
-    where = f"{count} that {'training' if asked == 'apart' else 'its fit'} had not seen"
+    where = _where(count, asked, learned)
     if pseudo and improved is False:
         return Verdict(
             "kept",
@@ -79,6 +81,8 @@ def verdict(
     moves = f"{row.name} goes from {row.base.mean:.3f} to {row.adapted.mean:.3f}"
     change, interval = f"{signed(row.gain.mean)}", _interval(row.gain.low, row.gain.high, signs=True)
     caveats = []
+    if learned and asked == "apart":
+        caveats.append("On questions that it has learned from, an adapter looks better than it is: leave them out.")
     if asked == "folds":
         caveats.append(
             "The questions are those of the training, each answered by an adapter that was fitted without it. The "
@@ -124,7 +128,9 @@ def verdict(
             advice="Do not use it for questions like these; the base does better.",
             caveats=tuple(caveats),
         )
-    more = f" About {needed:,} questions would, mostly, tell a change of this size from chance." if needed else ""
+    more = (
+        f" About {_round(needed):,} questions would, mostly, tell a change of this size from chance." if needed else ""
+    )
     return Verdict(
         "unclear",
         "No difference that can be relied on",
@@ -143,6 +149,20 @@ def rank_in_words(ranks: list[int]) -> str:
     """
     known = [rank for rank in ranks if rank > 0]
     return f"{min(known):,}" if known else "not listed"
+
+
+def _where(count: str, asked: str, learned: int | None) -> str:
+    """Which questions these are."""
+    if asked != "apart":
+        return f"{count} that its fit had not seen"
+    if learned is None:
+        return count
+    return f"{count}, {learned:,} of them learned from" if learned else f"{count} that training had not seen"
+
+
+def _round(value: int) -> int:
+    """To two figures."""
+    return int(float(f"{value:.2g}"))
 
 
 def _interval(low: float | None, high: float | None, *, signs: bool = False) -> str:

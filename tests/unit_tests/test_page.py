@@ -262,6 +262,8 @@ def test_seen_and_unseen_passages_are_told_apart(result: TrainingResult, parts: 
         train.documents,
     )
     page = page_of(result.evaluate(both))
+    assert f"{len(train)} of them learned from" in page.verdict.sentence
+    assert any("looks better than it is" in caveat for caveat in page.verdict.caveats)
     assert page.seen is not None
     assert [(row.name, row.questions) for row in page.seen.rows] == [
         ("passages seen in training", len(train)),
@@ -415,6 +417,7 @@ def test_a_run_writes_its_page(tmp_path: Path) -> None:
     assert "--test-size 0.3" in page.words
     assert str(run.adapter_folder) in page.words
     assert "documents never seen" in page.words
+    assert "questions that training had not seen" in page.words
     (run.adapter_folder / "story.json").unlink()
     assert "Better with the adapter" in Page(run.write_page(AngleEmbeddings()).read_text(encoding="utf-8")).words
     with pytest.raises(ValueError, match=r"ends in .html"):
@@ -450,3 +453,4 @@ def test_the_adapted_embeddings_are_named(base: AngleEmbeddings) -> None:
     assert isinstance(adapted, AdaptedEmbeddings)
     page = page_of(evaluate_retrieval(adapted, world()))
     assert (page.base_model, page.adapter) == ("AngleEmbeddings", "linear, 8 → 8 dimensions")
+    assert "had not seen" not in page.verdict.sentence  # nobody knows here what training has seen
