@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from langchain_embedding_adapter import (
 from langchain_embedding_adapter.candidates import candidates
 from langchain_embedding_adapter.demo import run_demo
 from tests.snippets import CORPUS, DOCS, PAGES, ROOT, SHOWN_CORPUS
+
+NUMBER = re.compile(r"\d+\.?\d*")
 
 
 def test_figures_are_those_of_the_benchmarks() -> None:
@@ -81,6 +84,22 @@ def test_the_demos_table_is_what_the_demo_finds(tmp_path: Path) -> None:
     printed = found.report.to_markdown()
     for cells in table:
         assert re.search(r"\| +".join(map(re.escape, cells)).replace(r"\|", r" *\|"), printed), cells
+
+
+def test_the_pictures_are_of_the_present_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if CORPUS != SHOWN_CORPUS:
+        pytest.skip("the pictures are of another Python's language reference")
+    monkeypatch.syspath_prepend(DOCS)
+    figures = importlib.import_module("figures")
+    monkeypatch.setattr(figures, "ASSETS", tmp_path)
+    figures.main()
+    drawn = sorted(tmp_path.glob("*.svg"))
+    assert len(drawn) == 12
+    for file in drawn:
+        kept, new = ((folder / file.name).read_text(encoding="utf-8") for folder in (DOCS / "assets", tmp_path))
+        assert NUMBER.sub("", kept) == NUMBER.sub("", new), file.name
+        moved = [abs(float(one) - float(other)) for one, other in zip(*map(NUMBER.findall, (kept, new)), strict=True)]
+        assert max(moved) < 1, file.name  # of a picture's points
 
 
 LARGEST = [("scifact", "809"), ("apple_environment_2024", "3010")]

@@ -76,6 +76,13 @@ def test_the_site_fetches_nothing_from_elsewhere_and_names_its_pictures(site: Pa
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", file.read_text(encoding="utf-8")), file
 
 
+def test_pictures_of_light_and_dark_pages_go_together(pages: dict[Path, Html]) -> None:
+    shown = {(file, address) for file, page in pages.items() for address in page.fetched if "#only-" in address}
+    light = {(file, address.replace("light", "dark")) for file, address in shown if "#only-light" in address}
+    assert light == {(file, address) for file, address in shown if "#only-dark" in address}
+    assert len(light) >= 6
+
+
 def test_every_public_name_is_in_the_reference(pages: dict[Path, Html]) -> None:
     places = set().union(*(page.places for file, page in pages.items() if file.parent.name == "reference"))
     public = set(langchain_embedding_adapter.__all__) - {"__version__"}
