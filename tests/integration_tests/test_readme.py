@@ -65,7 +65,8 @@ def test_it_names_the_two_commands_that_set_everything_up() -> None:
 
 def test_install_lines_name_extras_that_exist() -> None:
     known = set(metadata("langchain-embedding-adapter").get_all("Provides-Extra", []))
-    named = set(re.findall(r"langchain-embedding-adapter\[([\w,]+)\]", README))
+    lines = re.findall(r"langchain-embedding-adapter\[([\w,]+)\]", README)
+    named = {extra for extras in lines for extra in extras.split(",")}
     listed = re.search(r"Further extras: (.*?)\. On", README, re.DOTALL)
     assert listed is not None
     named |= set(re.findall(r"`([\w-]+)`", listed.group(1)))
