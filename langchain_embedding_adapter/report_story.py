@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from langchain_embedding_adapter.metrics import label
-from langchain_embedding_adapter.page.data import Candidate, Choice, Facts, Row
+from langchain_embedding_adapter.page.data import Candidate, Choice, Facts
 from langchain_embedding_adapter.page.texts import block, clean
 from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.report_rows import row_of
 from langchain_embedding_adapter.story import TrainingStory
 
 LISTED = 14
@@ -18,7 +19,7 @@ LISTED = 14
 SAMPLES = 5
 
 
-def choice_of(story: TrainingStory, row_of: Callable[..., Row]) -> Choice | None:
+def choice_of(story: TrainingStory) -> Choice | None:
     """How the adapter was chosen; ``None`` where nothing is known of it."""
     if not story.candidates:
         return Choice(clean(story.verdict, 600), label(story.metric), (), (), 0, 0)

@@ -129,7 +129,9 @@ def verdict(
             caveats=tuple(caveats),
         )
     more = (
-        f" About {_round(needed):,} questions would, mostly, tell a change of this size from chance." if needed else ""
+        f" About {_round(needed):,} questions would be enough to tell a change of this size from chance."
+        if needed
+        else ""
     )
     return Verdict(
         "unclear",

@@ -105,6 +105,7 @@ FLOORS = {
     "page.charts": 1.75,
     "page.render": 1.8,
     "page": 1.85,
+    "report_rows": 2.25,
     "report_story": 2.3,
     "report_page": 2.35,
     "report": 2.4,

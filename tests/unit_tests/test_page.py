@@ -29,7 +29,8 @@ from langchain_embedding_adapter import (
 from langchain_embedding_adapter.intervals import bootstrap_intervals
 from langchain_embedding_adapter.page.words import verdict
 from langchain_embedding_adapter.ranking import compare
-from langchain_embedding_adapter.report_page import SEEN, UNSEEN, page_of, row_of
+from langchain_embedding_adapter.report_page import page_of
+from langchain_embedding_adapter.report_rows import SEEN, UNSEEN, row_of
 from langchain_embedding_adapter.runs import Run
 from langchain_embedding_adapter.story import TrainingStory
 from langchain_embedding_adapter.vectors import PairVectors
