@@ -54,8 +54,12 @@ class Found:
         """As JSON can hold it."""
         return asdict(self)
 
-    def shown(self, width: int) -> str:
+    def shown(self, width: int, *, ids: bool = False) -> str:
         """The two lists for so many columns: side by side, or below each other where these are few.
+
+        Args:
+            width: Columns.
+            ids: Whether to show the ids of the passages before their texts.
 
         Beside each passage of the base stands where the adapter has it, and the other way round; ✔ marks one that is
         known to answer.
@@ -65,14 +69,16 @@ class Found:
             parts = []
             for name, marks, hits in (("base", base, self.base), ("adapted", adapted, self.adapted)):
                 parts.append(name)
-                parts += [f"{hit.rank:>2} {_cell(mark, hit, width - 3)}" for mark, hit in zip(marks, hits, strict=True)]
+                parts += [
+                    f"{hit.rank:>2} {_cell(mark, hit, width - 3, ids)}" for mark, hit in zip(marks, hits, strict=True)
+                ]
             return "\n".join(parts)
         cell = (width - len("| rank |  |  |")) // 2
-        rows = [
-            [str(old.rank), _cell(left, old, cell), _cell(right, new, cell)]
+        table = [
+            [str(old.rank), _cell(left, old, cell, ids), _cell(right, new, cell, ids)]
             for left, old, right, new in zip(base, self.base, adapted, self.adapted, strict=True)
         ]
-        return aligned(["rank", "base", "adapted"], rows)
+        return aligned(["rank", "base", "adapted"], table)
 
 
 class SideBySide:
@@ -185,8 +191,8 @@ def moves(hits: Collection[Hit], others: Collection[Hit], *, gone: str) -> list[
     return marks
 
 
-def _cell(mark: str, hit: Hit, width: int) -> str:
-    """Where the passage goes or comes from, whether it answers, its score, the start of its text."""
+def _cell(mark: str, hit: Hit, width: int, ids: bool) -> str:
+    """Where the passage goes or comes from, whether it answers, its score, its id if wanted, the start of its text."""
     answers = "" if hit.answers is None else "✔ " if hit.answers else "  "
-    head = f"{mark:>4} {answers}{hit.score:.3f} "
+    head = f"{mark:>4} {answers}{hit.score:.3f} {f'{hit.passage} ' if ids else ''}"
     return head + start_of(hit.text, max(8, width - len(head)))

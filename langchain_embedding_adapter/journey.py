@@ -276,16 +276,17 @@ class Journey:
         if page is not None:
             steps.insert(0, (f"open {page}", "is it worth shipping? the report page"))
         if not len(self.run.test):
-            examine = f"embedding-adapter evaluate --adapter {folder}/adapter --pairs real.json"
-            steps.append((examine, "a test with real questions"))
+            if improved:
+                examine = f"embedding-adapter evaluate {folder} --pairs real.csv"
+                steps.append((examine, "a test with real questions (question,passage_id; ask --ids shows the ids)"))
             if self.train.validation is None:
-                again = f"embedding-adapter run {folder} --validation real.json --force"
-                steps.append((again, "let real questions decide, even twenty"))
+                again = f"embedding-adapter run {folder} --validation real.csv --force"
+                steps.append((again, "let real questions decide, even twenty (question,passage_id)"))
         if improved:
             loaded = f'AdaptedEmbeddings.from_pretrained("{folder}/adapter", embeddings)'
             steps.append((loaded, "in Python, what your retriever takes"))
-        else:
-            steps.append((f"embedding-adapter run {folder} …", "try more questions, or real ones"))
+        elif len(self.run.test):
+            steps.append((f"embedding-adapter run {folder} …", "the base is kept: try more questions, or real ones"))
         return tuple(steps)
 
     def _planned_pairs(self) -> tuple[GenerationPlan | None, bool, int, Sequence[str]]:

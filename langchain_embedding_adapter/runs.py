@@ -29,6 +29,7 @@ from langchain_embedding_adapter.documents import load_documents, split_document
 from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
 from langchain_embedding_adapter.evaluation import evaluate_retrieval
 from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
+from langchain_embedding_adapter.logs import pairs_from_logs
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs import QADataset
 from langchain_embedding_adapter.pseudo import generate_pseudo_questions
@@ -38,6 +39,9 @@ from langchain_embedding_adapter.trainer import AdapterTrainer
 from langchain_embedding_adapter.vector_cache import VectorCache
 
 logger = logging.getLogger(__name__)
+
+TABLES = (".csv", ".tsv", ".jsonl")
+"""Files of questions and the ids of passages that answer them."""
 
 
 class Run:
@@ -92,6 +96,15 @@ class Run:
         if not self.split_file.is_file():
             raise FileNotFoundError(f"{self.folder} has no adapter yet; train one with `embedding-adapter train`")
         return self.dataset.subset(read_json(self.split_file)["test"])
+
+    def questions(self, source: str | Path) -> QADataset:
+        """Questions from a file: pairs, or a table (CSV, TSV, JSONL) of ``question`` and ``passage_id``.
+
+        The ids of a table are those of this run's passages, as ``chunks.jsonl`` and ``ask --ids`` have them.
+        """
+        if Path(source).suffix.lower() in TABLES:
+            return pairs_from_logs(source, self.dataset.corpus).dataset
+        return QADataset.load(source)
 
     def make_pairs(
         self,
@@ -269,7 +282,7 @@ class Run:
         if not len(self.test):
             raise ValueError(
                 f"{self.folder} was trained on pseudo-questions, which are no test: a gain on them is no gain; examine "
-                f"{self.adapter_folder} with real ones (`embedding-adapter evaluate --adapter … --pairs …`)"
+                f"{self.adapter_folder} with real ones (`embedding-adapter evaluate {self.folder} --pairs FILE`)"
             )
         report = self._examined(base, self.test, show_progress)
         report.save(self.report_file)
@@ -321,7 +334,7 @@ class Run:
     def _validation(self, validation: str | Path | None) -> QADataset | None:
         """The pairs that decide, if any do."""
         if validation is not None:
-            return QADataset.load(validation)
+            return self.questions(validation)
         return self.dataset.part("validation") if "validation" in self.dataset.parts.values() else None
 
     def _split(self, dataset: QADataset, test_size: float, seed: int) -> tuple[Collection[str], Collection[str]]:
@@ -354,7 +367,7 @@ class Run:
             changes = ", ".join(f"{name} {before.get(name)!r} → {settings[name]!r}" for name in differing)
             raise ValueError(
                 f"the stage `{stage}` of {self.folder} was made with other settings ({changes}); "
-                "make it anew with --force, or name another run"
+                "make it anew with --force (answers and vectors are kept), or name another run"
             )
         logger.info("kept: %s", file)
         return True

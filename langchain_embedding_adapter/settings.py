@@ -182,8 +182,9 @@ class TrainSettings:
     )
     validation: Path | None = option(
         None,
-        "Pairs that decide, in place of cross-validation; after pseudo-questions, real ones.",
-        example="real.json",
+        "Pairs that decide, in place of cross-validation; after pseudo-questions, real ones: pairs, or a table (CSV, "
+        "TSV, JSONL) of question and passage_id.",
+        example="real.csv",
         metavar="FILE",
     )
     metric: str = option(DEFAULTS.metric, "What decides between candidates.", metavar="NAME@K", values=METRICS)

@@ -52,6 +52,7 @@ def ask(
     trust_index: Annotated[
         bool, typer.Option("--trust-index", help="The index's .pkl file may hold code; it is mine: load it.")
     ] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Show the ids of the passages.")] = False,
     embeddings: EmbeddingsName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +66,7 @@ def ask(
     for number, question in enumerate(_questions(questions or [], file)):
         found = side_by_side.ask(question, k)
         heading = ("\n" * (number > 0) + question + "\n") * several
-        show(found.to_dict(), heading + found.shown(width), as_json)
+        show(found.to_dict(), heading + found.shown(width, ids=ids), as_json)
 
 
 def _questions(given: list[str], file: Path | None) -> Iterator[str]:

@@ -56,7 +56,8 @@ def compare(
     from langchain_embedding_adapter.pairs import QADataset
 
     runs = [open_run(folder, "adapter") for folder in (first, second) if not is_adapter(folder)]
-    dataset = QADataset.load(pairs) if pairs is not None else _unseen(runs)
+    asked = pairs and (runs[0].questions(pairs) if runs else QADataset.load(pairs))
+    dataset = asked or _unseen(runs)
     if pairs is None and len(runs) < 2:
         logger.warning("whether the saved adapter has trained on these questions is not known")
     cache = runs[0].cache if runs else None

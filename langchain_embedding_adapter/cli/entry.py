@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     except Exception as error:
         message, code = explained(error)
-        _tell(f"error: {' '.join(message.split())}")
+        _tell(message if message.startswith("Usage: ") else f"error: {' '.join(message.split())}")
         sys.exit(code)
     finally:
         logger.removeHandler(handler)

@@ -33,6 +33,8 @@ def explained(error: Exception) -> tuple[str, int]:
 
 def _usage(error: Any) -> str:
     """Wrong usage: the option or command that was probably meant, and where the right ones stand."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(error.format_message())
     message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
     context = getattr(error, "ctx", None)
     path = getattr(context, "command_path", None) or "embedding-adapter"

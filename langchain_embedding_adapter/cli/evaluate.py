@@ -13,10 +13,21 @@ from langchain_embedding_adapter.settings import LOCAL
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="The folder of the run.", show_default=False)] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="The folder of the run.", metavar="RUN", show_default=False)
+    ] = None,
     embeddings: EmbeddingsName = None,
-    adapter: Annotated[Path | None, typer.Option(help="In place of a run: a saved adapter …")] = None,
-    pairs: Annotated[Path | None, typer.Option(help="… and the questions to examine it with.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="In place of a run: a saved adapter, with --pairs.", metavar="FOLDER")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Other questions than the test's: pairs, or of a run a table (CSV, TSV, JSONL) of question and "
+            "passage_id.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Base against adapted, on questions not trained on."""
@@ -24,7 +35,11 @@ def evaluate(
     from langchain_embedding_adapter.evaluation import evaluate_retrieval
     from langchain_embedding_adapter.pairs import QADataset
 
-    if run is not None and adapter is None and pairs is None:
+    if run is not None and adapter is None and pairs is not None:
+        the_run = open_run(run, "adapter")
+        adapted = the_run.adapted(base_of(the_run, embeddings))
+        report = evaluate_retrieval(adapted, the_run.questions(pairs), cache=the_run.cache)
+    elif run is not None and adapter is None:
         the_run = open_run(run, "adapter")
         report = the_run.evaluate(base_of(the_run, embeddings))
     elif run is None and adapter is not None and pairs is not None:

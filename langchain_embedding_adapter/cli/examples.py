@@ -22,6 +22,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "evaluate": (
         "embedding-adapter evaluate handbook-run",
+        "embedding-adapter evaluate handbook-run --pairs real.json",
         "embedding-adapter evaluate --adapter handbook-run/adapter --pairs real.json",
     ),
     "report": (

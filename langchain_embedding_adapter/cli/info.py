@@ -93,14 +93,24 @@ def _stages(folder: Path) -> dict[str, Any]:
     """Which stages of a run are there, what they were made with, and the command that comes next."""
     made = {name: (folder / file).is_file() for name, file, _ in STAGES}
     settings = folder / "run.json"
-    missing = [command for name, _, command in STAGES if not made[name]]
     return {
         "folder": str(folder),
         "stages": made,
         "settings": json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {},
         "size": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
-        "next": missing[0].format(run=folder) if missing else f'embedding-adapter ask {folder} "…"',
+        "next": _next(folder, made),
     }
+
+
+def _next(folder: Path, made: Mapping[str, bool]) -> str:
+    """The command that comes next; pseudo-questions are no test, and real ones have to be named."""
+    missing = [(name, command.format(run=folder)) for name, _, command in STAGES if not made[name]]
+    if not missing:
+        return f'embedding-adapter ask {folder} "…"'
+    name, command = missing[0]
+    split = folder / "split.json"
+    untested = name == "evaluate" and split.is_file() and not json.loads(split.read_text(encoding="utf-8"))["test"]
+    return command + " --pairs real.csv" * untested
 
 
 def _stages_in_words(folder: Path, told: Mapping[str, Any]) -> str:

@@ -303,6 +303,27 @@ def test_every_command_has_help_with_an_example(command, name: str) -> None:
     assert f"embedding-adapter {name}" in told.out
 
 
+def test_real_questions_in_a_table_examine_a_run_and_decide(command, base, pairs: Path, tmp_path: Path) -> None:
+    command("train", "run", "--pairs", pairs)
+    shown = command("ask", "run", "q 24 2", "-k", 1, "--ids")
+    assert "p2-24 p 24 2" in shown.out
+    (tmp_path / "real.csv").write_text("question,passage_id\nq 25 2,p2-24\nq 61 1,p1-60\n")
+    found = json.loads(command("evaluate", "run", "--pairs", "real.csv", "--json").out)
+    assert (found["questions"], found["passages"]) == (2, 120)
+    assert json.loads(command("evaluate", "run", "--json").out)["questions"] == 25
+    assert "2 questions" in command("compare", "run", "run/adapter", "--pairs", "real.csv", "--embeddings", "a:b").out
+    decided = command("train", "run", "--validation", "real.csv", "--force")
+    assert decided.code == 0, decided.err
+    assert "on validation questions (nDCG@10 × 100, 2 questions" in decided.out
+
+
+def test_without_a_word_there_is_help(command) -> None:
+    told = command()
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("Usage: embedding-adapter")
+    assert len(told.err.splitlines()) > 20
+
+
 def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "langchain_embedding_adapter.cli", "--version"],

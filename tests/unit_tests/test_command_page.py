@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,10 @@ def test_every_command_says_what_it_is_on_one_line() -> None:
     listed = COMMAND.get_help(context).partition("Commands:")[2].partition("Examples:")[0].strip().splitlines()
     assert [line.split()[0] for line in listed] == list(EXAMPLES)
     assert not [line for line in listed if line.endswith("...")]
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    code = "import sys, langchain_embedding_adapter.cli; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "typer" in imported
+    assert {"numpy", "torch", "scipy", "langchain_core", "langchain", "tqdm", "rich"} & set(imported) == set()
