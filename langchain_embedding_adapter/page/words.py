@@ -76,7 +76,6 @@ def verdict(
             plainly=_share((found[0], None) if found else None),
             advice="There is nothing to ship, and nothing is lost: what training handed back answers as the base does. "
             "More questions, or questions more like those that people ask, may change this.",
-            caveats=(reason,) if reason else (),
         )
     moves = f"{row.name} goes from {row.base.mean:.3f} to {row.adapted.mean:.3f}"
     change, interval = f"{signed(row.gain.mean)}", _interval(row.gain.low, row.gain.high, signs=True)

@@ -412,7 +412,13 @@ def test_a_run_writes_its_page(tmp_path: Path) -> None:
         run.write_page(AngleEmbeddings())
     made = {"embeddings": "local:angles", "adapter": "default", "test_size": 0.3, "config": TrainingConfig()}
     run.train(AngleEmbeddings, show_progress=False, **made)  # type: ignore[arg-type]
+    (run.folder / "answers.summary.json").write_text('{"rejected": {"names its source": 1200}, "calls": 77}')
+    (run.folder / "answers.rejected.jsonl").write_text(
+        '{"question": "what says the text?", "reason": "names its source"}'
+    )
     page = Page(run.write_page(AngleEmbeddings()).read_text(encoding="utf-8"))
+    for told in ("names its source", "1,200", "what says the text?", "calls of the model"):
+        assert told in page.words
     assert "Better with the adapter" in page.words
     assert "embedding-adapter train" in page.words
     assert "--test-size 0.3" in page.words
