@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -79,10 +80,6 @@ def settings_table(settings: Mapping[str, Any]) -> str:
 def report_file(result: TrainingResult) -> Iterator[Path]:
     """The report in a file that is there as long as the ``with``: the page, or the table where its extra is missing."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "report.html"
-        try:
-            result.report.save(path)
-        except ImportError:
-            path = path.with_suffix(".md")
-            result.report.save(path)
+        path = Path(folder) / ("report.html" if find_spec("jinja2") else "report.md")
+        result.report.save(path)
         yield path
