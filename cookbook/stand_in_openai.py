@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from langchain_embedding_adapter import WordLlamaEmbeddings
-from langchain_embedding_adapter.language_reference import LanguageReference
+from langchain_embedding_adapter.demo.language_reference import LanguageReference
 
 
 class StandInOpenAI:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from svg import Draw, Palette, arrow, box, dot, line, rectangle, text, write
 
 from langchain_embedding_adapter import AdapterTrainer, WordLlamaEmbeddings
-from langchain_embedding_adapter.demo import split_questions
-from langchain_embedding_adapter.language_reference import load_language_reference
+from langchain_embedding_adapter.demo.journey import split_questions
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
 from langchain_embedding_adapter.tables import start_of
 
 ASSETS = Path(__file__).parent / "assets"

@@ -13,7 +13,7 @@ import typer
 
 from langchain_embedding_adapter.cli.commands import app
 from langchain_embedding_adapter.cli.examples import EXAMPLES
-from langchain_embedding_adapter.run_file import example_file
+from langchain_embedding_adapter.runs.file import example_file
 
 PAGE = Path(__file__).with_name("command.md")
 

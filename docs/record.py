@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from langchain_embedding_adapter.language_reference import load_language_reference
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "command.svg"

@@ -17,8 +17,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from langchain_embedding_adapter import AdapterTrainer, WordLlamaEmbeddings
-from langchain_embedding_adapter.demo import split_questions
-from langchain_embedding_adapter.language_reference import load_language_reference
+from langchain_embedding_adapter.demo.journey import split_questions
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
 
 IMAGES = Path(__file__).parent / "images"
 COLOURS = 64

@@ -20,29 +20,30 @@ if TYPE_CHECKING:
         TwoLayerAdapter,
         register_adapter,
     )
-    from langchain_embedding_adapter.bridge_report import BridgeEvaluation, BridgeReport
+    from langchain_embedding_adapter.bridging.model_change import BridgeResult, bridge_models
+    from langchain_embedding_adapter.bridging.report import BridgeEvaluation, BridgeReport
     from langchain_embedding_adapter.calibration import ScoreCalibration
     from langchain_embedding_adapter.config import TrainingConfig
-    from langchain_embedding_adapter.datasets_elsewhere import (
-        pairs_from_beir,
-        pairs_from_huggingface,
-        pairs_from_langsmith,
-    )
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-    from langchain_embedding_adapter.evaluation import evaluate_retrieval
-    from langchain_embedding_adapter.filters import QuestionRules
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+    from langchain_embedding_adapter.embeddings.moving_in import load_llama_index_adapter, load_openai_matrix
+    from langchain_embedding_adapter.embeddings.routing import AdapterRouter
+    from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
+    from langchain_embedding_adapter.evaluation.through_store import StoreReport
     from langchain_embedding_adapter.generation import (
         GenerationConfig,
         agenerate_qa_pairs,
         generate_qa_pairs,
         plan_qa_pairs,
     )
-    from langchain_embedding_adapter.langsmith_runs import LangSmithExperiments, evaluate_on_langsmith
+    from langchain_embedding_adapter.generation.pseudo import generate_pseudo_questions
     from langchain_embedding_adapter.local import WordLlamaEmbeddings
-    from langchain_embedding_adapter.logs import LoggedPairs, pairs_from_logs
-    from langchain_embedding_adapter.model_change import BridgeResult, bridge_models
-    from langchain_embedding_adapter.moving_in import load_llama_index_adapter, load_openai_matrix
-    from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.pairs.dataset import QADataset
+    from langchain_embedding_adapter.pairs.elsewhere import (
+        pairs_from_beir,
+        pairs_from_huggingface,
+        pairs_from_langsmith,
+    )
+    from langchain_embedding_adapter.pairs.logs import LoggedPairs, pairs_from_logs
     from langchain_embedding_adapter.plots import (
         plot_changes,
         plot_gains,
@@ -51,10 +52,10 @@ if TYPE_CHECKING:
         plot_metrics,
         plot_selection,
     )
-    from langchain_embedding_adapter.pseudo import generate_pseudo_questions
-    from langchain_embedding_adapter.report import RetrievalReport
+    from langchain_embedding_adapter.questions.filters import QuestionRules
+    from langchain_embedding_adapter.questions.styles import QuestionStyle
+    from langchain_embedding_adapter.report.retrieval import RetrievalReport
     from langchain_embedding_adapter.result import TrainingResult
-    from langchain_embedding_adapter.routing import AdapterRouter
     from langchain_embedding_adapter.stores import (
         StoredPage,
         StoredVectors,
@@ -63,8 +64,6 @@ if TYPE_CHECKING:
         read_store,
         register_store,
     )
-    from langchain_embedding_adapter.styles import QuestionStyle
-    from langchain_embedding_adapter.through_store import StoreReport
     from langchain_embedding_adapter.trackers import (
         MLflowTracker,
         TensorBoardTracker,
@@ -72,30 +71,31 @@ if TYPE_CHECKING:
         TrackioTracker,
         WandbTracker,
     )
+    from langchain_embedding_adapter.trackers.langsmith import LangSmithExperiments, evaluate_on_langsmith
     from langchain_embedding_adapter.trainer import AdapterTrainer
 
 _HOMES = {
-    "AdaptedEmbeddings": "embeddings",
-    "AdapterRouter": "routing",
+    "AdaptedEmbeddings": "embeddings.adapted",
+    "AdapterRouter": "embeddings.routing",
     "AdapterTrainer": "trainer",
     "BaseAdapter": "adapters",
-    "BridgeEvaluation": "bridge_report",
-    "BridgeReport": "bridge_report",
-    "BridgeResult": "model_change",
+    "BridgeEvaluation": "bridging.report",
+    "BridgeReport": "bridging.report",
+    "BridgeResult": "bridging.model_change",
     "GenerationConfig": "generation",
-    "LangSmithExperiments": "langsmith_runs",
+    "LangSmithExperiments": "trackers.langsmith",
     "LinearAdapter": "adapters",
-    "LoggedPairs": "logs",
+    "LoggedPairs": "pairs.logs",
     "LowRankAdapter": "adapters",
     "MLflowTracker": "trackers",
     "MemoryAdapter": "adapters",
-    "QADataset": "pairs",
-    "QuestionRules": "filters",
-    "QuestionStyle": "styles",
-    "RetrievalReport": "report",
+    "QADataset": "pairs.dataset",
+    "QuestionRules": "questions.filters",
+    "QuestionStyle": "questions.styles",
+    "RetrievalReport": "report.retrieval",
     "ScoreCalibration": "calibration",
     "StoreReader": "stores",
-    "StoreReport": "through_store",
+    "StoreReport": "evaluation.through_store",
     "StoredPage": "stores",
     "StoredVectors": "stores",
     "TensorBoardTracker": "trackers",
@@ -108,17 +108,17 @@ _HOMES = {
     "WordLlamaEmbeddings": "local",
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
-    "bridge_models": "model_change",
-    "evaluate_on_langsmith": "langsmith_runs",
-    "evaluate_retrieval": "evaluation",
-    "generate_pseudo_questions": "pseudo",
+    "bridge_models": "bridging.model_change",
+    "evaluate_on_langsmith": "trackers.langsmith",
+    "evaluate_retrieval": "evaluation.evaluate",
+    "generate_pseudo_questions": "generation.pseudo",
     "generate_qa_pairs": "generation",
-    "load_llama_index_adapter": "moving_in",
-    "load_openai_matrix": "moving_in",
-    "pairs_from_beir": "datasets_elsewhere",
-    "pairs_from_huggingface": "datasets_elsewhere",
-    "pairs_from_langsmith": "datasets_elsewhere",
-    "pairs_from_logs": "logs",
+    "load_llama_index_adapter": "embeddings.moving_in",
+    "load_openai_matrix": "embeddings.moving_in",
+    "pairs_from_beir": "pairs.elsewhere",
+    "pairs_from_huggingface": "pairs.elsewhere",
+    "pairs_from_langsmith": "pairs.elsewhere",
+    "pairs_from_logs": "pairs.logs",
     "plan_qa_pairs": "generation",
     "plot_changes": "plots",
     "plot_gains": "plots",

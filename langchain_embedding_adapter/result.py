@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-from langchain_embedding_adapter.evaluation import evaluate_retrieval
+from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
 from langchain_embedding_adapter.metrics import label
-from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.report import RetrievalReport
-from langchain_embedding_adapter.story import TrainingStory
+from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.report.retrieval import RetrievalReport
+from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.teacher import TeacherCheck
 from langchain_embedding_adapter.vector_cache import VectorCache
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.selection import Selection
+    from langchain_embedding_adapter.selection.choice import Selection
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.evaluation.ranking import nearest_passages, ranking_scores
 from langchain_embedding_adapter.metrics import label
-from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.ranking import nearest_passages, ranking_scores
-from langchain_embedding_adapter.report import RetrievalReport
+from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import PairVectors
 

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import BaseAdapter
-from langchain_embedding_adapter.candidates import BASE, Candidate, Future, is_identity
-from langchain_embedding_adapter.crossvalidation import RANKED_PASSAGES, TOLERANCE
-from langchain_embedding_adapter.details import DEPTH, NOTHING, Details, Found, Lists
-from langchain_embedding_adapter.evaluation import adapter_name
-from langchain_embedding_adapter.folds import Fold
+from langchain_embedding_adapter.evaluation.evaluate import adapter_name
+from langchain_embedding_adapter.evaluation.ranking import look_up
 from langchain_embedding_adapter.models import model_name
-from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.ranking import look_up
+from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
+from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.selection import DESCENDING, fit_chosen, folds_of
-from langchain_embedding_adapter.story import TrainingStory
-from langchain_embedding_adapter.training import Task, Trained
-from langchain_embedding_adapter.unseen import unseen
+from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Future, is_identity
+from langchain_embedding_adapter.selection.choice import DESCENDING, fit_chosen, folds_of
+from langchain_embedding_adapter.selection.crossvalidation import RANKED_PASSAGES, TOLERANCE
+from langchain_embedding_adapter.selection.folds import Fold
+from langchain_embedding_adapter.selection.training import Task, Trained
+from langchain_embedding_adapter.selection.unseen import unseen
 from langchain_embedding_adapter.vectors import Floats, PairVectors
 
 _BEFORE = ", with the adapter that training started from"

@@ -21,15 +21,15 @@ from langchain_core.vectorstores import VectorStore
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
 from langchain_embedding_adapter.calibration import ScoreCalibration
-from langchain_embedding_adapter.candidates import Future
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.coverage import Coverage
-from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+from langchain_embedding_adapter.embeddings.coverage import Coverage
+from langchain_embedding_adapter.evaluation.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
-from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.starting import family_of, starting_adapter
-from langchain_embedding_adapter.stored_pairs import align, as_stored, embed_questions
+from langchain_embedding_adapter.selection.candidates import Future
+from langchain_embedding_adapter.selection.starting import family_of, starting_adapter
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.teacher import Consultation, Teacher, TeacherCheck
 from langchain_embedding_adapter.trackers.protocol import Following, Tracker
@@ -38,7 +38,7 @@ from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, remember_documents
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.training import Task, Trained
+    from langchain_embedding_adapter.selection.training import Task, Trained
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class AdapterTrainer:
         """Train an adapter, and keep it only if it beats the base on questions it has not seen.
 
         Each distinct text is embedded once. By default many candidates, linear maps with and without a memory, are
-        cross-validated, one is chosen (:mod:`~langchain_embedding_adapter.selection` says how) and fitted to all
+        cross-validated, one is chosen (:mod:`~langchain_embedding_adapter.selection.choice` says how) and fitted to all
         questions.
 
         Args:
@@ -184,10 +184,10 @@ class AdapterTrainer:
         require_extra("torch", "train")
         require_extra("scipy", "train")
         from langchain_embedding_adapter.fitting import following_epochs
+        from langchain_embedding_adapter.selection.thresholds import calibrate as fit_calibration
+        from langchain_embedding_adapter.selection.training import Task, by_cross_validation, in_epochs, with_caution
+        from langchain_embedding_adapter.selection.unseen import examined_by_distance
         from langchain_embedding_adapter.telling import with_details
-        from langchain_embedding_adapter.thresholds import calibrate as fit_calibration
-        from langchain_embedding_adapter.training import Task, by_cross_validation, in_epochs, with_caution
-        from langchain_embedding_adapter.unseen import examined_by_distance
 
         config = config or self.config
         if not len(dataset) or (validation is not None and not len(validation)):

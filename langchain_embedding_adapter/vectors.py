@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from langchain_embedding_adapter._progress import progress_bar
 from langchain_embedding_adapter.models import model_name
-from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
 from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models
-from langchain_embedding_adapter.language_reference import load_language_reference
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = load_language_reference()

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from langchain_embedding_adapter import LinearAdapter, QADataset
+from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.fitting import CLOSED_FORMS, mean_answers
-from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 METRIC = "ndcg@10"

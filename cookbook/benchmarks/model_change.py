@@ -34,8 +34,8 @@ from langchain_core.embeddings import Embeddings
 from stored import DATA, StoredEmbeddings, load_stored, split_as_published
 
 from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, QADataset, WordLlamaEmbeddings, bridge_models
-from langchain_embedding_adapter.alignment import ridge_regression
-from langchain_embedding_adapter.ranking import compare
+from langchain_embedding_adapter.bridging.alignment import ridge_regression
+from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vector_cache import VectorCache

@@ -38,10 +38,10 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     generate_pseudo_questions,
 )
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
+from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.fitting import fit_linear
-from langchain_embedding_adapter.language_reference import load_language_reference
 from langchain_embedding_adapter.models import load_embeddings
-from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit

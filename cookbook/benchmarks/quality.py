@@ -49,7 +49,7 @@ from results import table, write
 from stored import DATA, StoredEmbeddings, load_stored, split_as_published, store
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset, WordLlamaEmbeddings
-from langchain_embedding_adapter.ranking import compare
+from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
 
 NAMES = ["lyft_10k_2021", "uber_10k_2021", "scifact", "apple_environment_2024"]

@@ -31,7 +31,7 @@ from langchain_embedding_adapter import (
     evaluate_retrieval,
     generate_qa_pairs,
 )
-from langchain_embedding_adapter.language_reference import load_language_reference
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
 from langchain_embedding_adapter.tables import aligned
 
 MODEL = "smollm2-135m-instruct"

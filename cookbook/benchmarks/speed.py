@@ -35,8 +35,8 @@ from stored import DATA, StoredEmbeddings, load_stored, split_as_published
 
 from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, QADataset, TrainingConfig
 from langchain_embedding_adapter.fitting import fit_linear
+from langchain_embedding_adapter.selection.training import Task, by_cross_validation
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.training import Task, by_cross_validation
 from langchain_embedding_adapter.vectors import Floats, embed_dataset, unit
 
 NAMES = ["lyft_10k_2021", "scifact", "apple_environment_2024"]

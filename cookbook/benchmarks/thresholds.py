@@ -18,8 +18,8 @@ import numpy as np
 from stored import DATA, StoredEmbeddings, load_stored, split_as_published
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset
+from langchain_embedding_adapter.selection.thresholds import hits
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.thresholds import hits
 from langchain_embedding_adapter.vectors import embed_dataset
 
 MODEL = "all-MiniLM-L6-v2"

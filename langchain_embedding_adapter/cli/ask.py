@@ -21,7 +21,7 @@ from langchain_embedding_adapter.cli.opening import (
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.asking import SideBySide
+    from langchain_embedding_adapter.evaluation.asking import SideBySide
 
 IN_A_PIPE = 120
 """Columns where there is no terminal to fit."""
@@ -106,15 +106,15 @@ def _opened(folder: Path, pairs: Path | None, index: Path | None, trusted: bool,
         base = embeddings_named(embeddings)
     if (pairs is None) == (index is None):
         raise WrongUsageError("say what to search with a saved adapter: --pairs FILE or --index FOLDER")
-    from langchain_embedding_adapter.asking import SideBySide, answers_by_text, faiss_folder, passages_of
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation.asking import SideBySide, answers_by_text, faiss_folder, passages_of
 
     adapted = AdaptedEmbeddings.from_pretrained(folder, base)
     if index is not None:
         if not trusted:
             raise WrongUsageError(f"loading {index} runs what its .pkl file holds; if it is yours, add --trust-index")
         return SideBySide(adapted, faiss_folder(index, base))
-    from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.pairs.dataset import QADataset
 
     dataset = QADataset.load(str(pairs))
     return SideBySide(adapted, passages_of(dataset.corpus, base), answers_by_text(dataset))

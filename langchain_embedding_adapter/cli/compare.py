@@ -17,12 +17,12 @@ from langchain_embedding_adapter.cli.opening import (
     show,
 )
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
-from langchain_embedding_adapter.settings import DEFAULTS, METRICS
+from langchain_embedding_adapter.runs.settings import DEFAULTS, METRICS
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-    from langchain_embedding_adapter.pairs import QADataset
-    from langchain_embedding_adapter.runs import Run
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+    from langchain_embedding_adapter.pairs.dataset import QADataset
+    from langchain_embedding_adapter.runs.run import Run
 
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ def compare(
     better, same and worse count the questions that A answers better than B, as well, and worse.
     """
     adapted = [_adapted(first, embeddings), _adapted(second, embeddings)]
-    from langchain_embedding_adapter.comparing import compare_adapters
-    from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.evaluation.comparing import compare_adapters
+    from langchain_embedding_adapter.pairs.dataset import QADataset
 
     runs = [open_run(folder, "adapter") for folder in (first, second) if not is_adapter(folder)]
     asked = pairs and (runs[0].questions(pairs) if runs else QADataset.load(pairs))
@@ -72,7 +72,7 @@ def _adapted(folder: Path, embeddings: str | None) -> AdaptedEmbeddings:
         return run.adapted(base_of(run, embeddings))
     if embeddings is None:
         raise WrongUsageError(f"{folder} is a saved adapter: name its base, --embeddings provider:model")
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
 
     return AdaptedEmbeddings.from_pretrained(folder, embeddings_named(embeddings))
 

@@ -9,7 +9,7 @@ import typer
 
 from langchain_embedding_adapter.cli.opening import chat_model_named, embeddings_named, show
 from langchain_embedding_adapter.cli.options import AsJson, Model
-from langchain_embedding_adapter.settings import LOCAL
+from langchain_embedding_adapter.runs.settings import LOCAL
 
 
 def demo(
@@ -27,7 +27,7 @@ def demo(
 
     No key and no network; the questions are ours.
     """
-    from langchain_embedding_adapter.demo import run_demo
+    from langchain_embedding_adapter.demo.journey import run_demo
 
     result = run_demo(folder, embeddings_named(embeddings), llm=chat_model_named(llm) if llm else None)
     show(result.to_dict(), str(result), as_json)

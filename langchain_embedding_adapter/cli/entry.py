@@ -21,7 +21,7 @@ from langchain_embedding_adapter.cli.errors import explained
 from langchain_embedding_adapter.cli.opening import NobodyReadsError, what_is_kept
 
 INTERRUPTED = 130
-DECIDING = ("langchain_embedding_adapter.selection", "langchain_embedding_adapter.caution")
+DECIDING = ("langchain_embedding_adapter.selection.choice", "langchain_embedding_adapter.selection.caution")
 
 
 class Talk(logging.StreamHandler[IO[str]]):

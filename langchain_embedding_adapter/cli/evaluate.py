@@ -9,7 +9,7 @@ import typer
 
 from langchain_embedding_adapter.cli.opening import WrongUsageError, base_of, embeddings_named, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
-from langchain_embedding_adapter.settings import LOCAL
+from langchain_embedding_adapter.runs.settings import LOCAL
 
 
 def evaluate(
@@ -31,9 +31,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Base against adapted, on questions not trained on."""
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-    from langchain_embedding_adapter.evaluation import evaluate_retrieval
-    from langchain_embedding_adapter.pairs import QADataset
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
+    from langchain_embedding_adapter.pairs.dataset import QADataset
 
     if run is not None and adapter is None and pairs is not None:
         the_run = open_run(run, "adapter")

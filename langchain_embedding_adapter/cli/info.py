@@ -67,7 +67,7 @@ def info(
 
 def _described(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """A saved adapter: its configuration with its size, and the same in words."""
-    from langchain_embedding_adapter.pretrained import describe_saved
+    from langchain_embedding_adapter.embeddings.pretrained import describe_saved
     from langchain_embedding_adapter.tables import comparison
 
     config, described = describe_saved(folder)
@@ -122,8 +122,8 @@ def _stages_in_words(folder: Path, told: Mapping[str, Any]) -> str:
 
 def _checked(folder: Path, config: Mapping[str, Any], embeddings: str | None) -> tuple[bool | None, dict[str, Any]]:
     """Whether the base model still answers as it did, and that as JSON can hold it."""
-    from langchain_embedding_adapter.fingerprint import check_base
-    from langchain_embedding_adapter.pretrained import recorded_base
+    from langchain_embedding_adapter.embeddings.fingerprint import check_base
+    from langchain_embedding_adapter.embeddings.pretrained import recorded_base
 
     if not is_run(folder) and embeddings is None:
         raise WrongUsageError("name the model to check: --embeddings provider:model")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from langchain_embedding_adapter.settings import LOCAL
+from langchain_embedding_adapter.runs.settings import LOCAL
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_embedding_adapter.runs import Run
+    from langchain_embedding_adapter.runs.run import Run
 
 Need = Literal["pairs", "adapter"]
 
@@ -77,7 +77,7 @@ def open_run(folder: Path, need: Need | None = None) -> Run:
         )
     if need == "adapter" and not (folder / "adapter").is_dir():
         raise FileNotFoundError(f"{folder} has no adapter yet; train one with `embedding-adapter train {folder}`")
-    from langchain_embedding_adapter.runs import Run
+    from langchain_embedding_adapter.runs.run import Run
 
     _opened[:] = [folder]
     return Run(folder)

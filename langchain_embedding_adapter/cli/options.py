@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_embedding_adapter.settings import MODELS
+from langchain_embedding_adapter.runs.settings import MODELS
 
 
 def _models(incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ from langchain_embedding_adapter.cli.opening import (
     show,
 )
 from langchain_embedding_adapter.cli.options import AsJson, Documents, DryRun, Force, Model, RunFolder
-from langchain_embedding_adapter.settings import LOCAL, PairsSettings
+from langchain_embedding_adapter.runs.settings import LOCAL, PairsSettings
 
 
 @takes(settings=PairsSettings)

@@ -10,7 +10,7 @@ import typer
 
 from langchain_embedding_adapter.cli.opening import WrongUsageError, base_of, embeddings_named, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, EmbeddingsName
-from langchain_embedding_adapter.settings import LOCAL
+from langchain_embedding_adapter.runs.settings import LOCAL
 
 
 def report(
@@ -46,11 +46,11 @@ def report(
 
 def _examine(adapter: Path, pairs: Path, embeddings: str, page: Path) -> None:
     """Ask a saved adapter these questions, and write the page."""
-    from langchain_embedding_adapter.details import Details
-    from langchain_embedding_adapter.embeddings import AdaptedEmbeddings
-    from langchain_embedding_adapter.evaluation import evaluate_retrieval
-    from langchain_embedding_adapter.pairs import QADataset
-    from langchain_embedding_adapter.run_story import saved_story
+    from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+    from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
+    from langchain_embedding_adapter.pairs.dataset import QADataset
+    from langchain_embedding_adapter.report.details import Details
+    from langchain_embedding_adapter.runs.story import saved_story
 
     adapted = AdaptedEmbeddings.from_pretrained(adapter, embeddings_named(embeddings))
     found = evaluate_retrieval(adapted, QADataset.load(pairs))

@@ -18,11 +18,11 @@ from langchain_embedding_adapter.cli.opening import (
     show,
 )
 from langchain_embedding_adapter.cli.options import AsJson
-from langchain_embedding_adapter.settings import PairsSettings, TrainSettings
+from langchain_embedding_adapter.runs.settings import PairsSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.journey import Journey
-    from langchain_embedding_adapter.run_file import RunFile
+    from langchain_embedding_adapter.runs.file import RunFile
+    from langchain_embedding_adapter.runs.journey import Journey
 
 
 @takes(pairs=PairsSettings, train=TrainSettings, given=True, without={"pairs": ["test_size", "validation_size"]})
@@ -55,7 +55,7 @@ def run(
     What exists is kept: after a stop the same command goes on. A finished run needs no documents any more.
     """
     if example:
-        from langchain_embedding_adapter.run_file import example_file
+        from langchain_embedding_adapter.runs.file import example_file
 
         show({"example": example_file()}, example_file().rstrip(), as_json)
         return
@@ -93,12 +93,12 @@ def _journey(
         documents = list(said.documents)
     check_documents(documents)
     opened = open_run(folder)
-    from langchain_embedding_adapter.journey import Journey
+    from langchain_embedding_adapter.runs.journey import Journey
 
     return Journey(opened, documents, {**from_file, **pairs}, {**trained, **train})
 
 
 def _read(config: Path | None) -> RunFile:
-    from langchain_embedding_adapter.run_file import RunFile
+    from langchain_embedding_adapter.runs.file import RunFile
 
     return RunFile() if config is None else RunFile.read(config)

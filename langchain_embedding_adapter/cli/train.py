@@ -6,7 +6,7 @@ from langchain_embedding_adapter.cli.flags import takes
 from langchain_embedding_adapter.cli.opening import embeddings_named, name_of_base, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, Force, RunFolder
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.settings import TrainSettings
+from langchain_embedding_adapter.runs.settings import TrainSettings
 
 
 @takes(settings=TrainSettings, without={"settings": ["price_embeddings"]})

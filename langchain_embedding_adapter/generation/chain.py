@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_embedding_adapter.generation.prompts import Wording
 from langchain_embedding_adapter.generation.settings import GenerationConfig
-from langchain_embedding_adapter.parsing import questions_in
+from langchain_embedding_adapter.questions.parsing import questions_in
 
 SCHEMA = {
     "title": "questions",

@@ -27,9 +27,9 @@ from langchain_embedding_adapter.generation.second_look import found_again, says
 from langchain_embedding_adapter.generation.settings import GenerationConfig
 from langchain_embedding_adapter.generation.summary import GenerationPlan, GenerationSummary
 from langchain_embedding_adapter.models import model_name
-from langchain_embedding_adapter.pair_files import Fields, add_chunk, add_questions, empty_fields
-from langchain_embedding_adapter.pairs import QADataset
-from langchain_embedding_adapter.review import Review
+from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.pairs.files import Fields, add_chunk, add_questions, empty_fields
+from langchain_embedding_adapter.questions.review import Review
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_embedding_adapter.generation.job import Job
 from langchain_embedding_adapter.generation.settings import GenerationConfig
 from langchain_embedding_adapter.generation.summary import GenerationPlan
-from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pairs.dataset import QADataset
 
 
 def generate_qa_pairs(

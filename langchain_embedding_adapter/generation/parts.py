@@ -14,8 +14,8 @@ from types import MappingProxyType
 from langchain_core.documents import Document
 
 from langchain_embedding_adapter.chunks import document_of
-from langchain_embedding_adapter.duplicates import near_duplicates
-from langchain_embedding_adapter.groups import Groups
+from langchain_embedding_adapter.pairs.duplicates import near_duplicates
+from langchain_embedding_adapter.pairs.groups import Groups
 
 
 def lay_down_parts(

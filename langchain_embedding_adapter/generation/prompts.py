@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate
 
 from langchain_embedding_adapter.chunks import document_of
-from langchain_embedding_adapter.styles import STYLES, QuestionStyle
+from langchain_embedding_adapter.questions.styles import STYLES, QuestionStyle
 
 Prompt = BasePromptTemplate[Any] | str
 Difficulty = Literal["easy", "hard"]

@@ -6,7 +6,7 @@ import re
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import embed_dataset, unit
 

@@ -11,10 +11,10 @@ from langchain_core.prompts import BasePromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable
 
-from langchain_embedding_adapter.filters import QuestionRules
 from langchain_embedding_adapter.generation.calls import CallLimits
 from langchain_embedding_adapter.generation.prompts import DEFAULT_PROMPT, Difficulty, Prompt, PromptMix
-from langchain_embedding_adapter.styles import QuestionStyle
+from langchain_embedding_adapter.questions.filters import QuestionRules
+from langchain_embedding_adapter.questions.styles import QuestionStyle
 from langchain_embedding_adapter.vector_cache import VectorCache
 
 DEFAULT_RULES = QuestionRules()

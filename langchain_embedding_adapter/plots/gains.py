@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.plots.paper import INK, PALE, interval, pens, sheet
-from langchain_embedding_adapter.report import RetrievalReport
+from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.result import TrainingResult
 
 if TYPE_CHECKING:

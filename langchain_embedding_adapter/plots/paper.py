@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter._extras import require_extra
-from langchain_embedding_adapter.intervals import bootstrap_intervals
+from langchain_embedding_adapter.report.intervals import bootstrap_intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

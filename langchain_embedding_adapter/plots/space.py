@@ -9,10 +9,10 @@ import numpy as np
 from langchain_core.vectorstores import VectorStore
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.pairs import QADataset
+from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.plots.paper import BLUE, GREEN, INK, PALE, sheet
-from langchain_embedding_adapter.sides import Adapted, sides_of
 from langchain_embedding_adapter.stores import StoredVectors
+from langchain_embedding_adapter.trackers.sides import Adapted, sides_of
 from langchain_embedding_adapter.vectors import Floats, unit
 
 if TYPE_CHECKING:

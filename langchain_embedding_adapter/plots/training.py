@@ -14,7 +14,7 @@ from langchain_embedding_adapter.result import TrainingResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from langchain_embedding_adapter.selection import Selection
+    from langchain_embedding_adapter.selection.choice import Selection
 
 
 def plot_history(history: TrainingResult | Sequence[Mapping[str, float]], *, ax: Axes | None = None) -> Axes:
@@ -77,8 +77,8 @@ def plot_selection(selection: TrainingResult | Selection, *, most: int = 12, ax:
     Raises:
         ValueError: If there was none: adapters trained in epochs are examined alone (:func:`plot_history`).
     """
-    from langchain_embedding_adapter.candidates import BASE
-    from langchain_embedding_adapter.selection import standard_error
+    from langchain_embedding_adapter.selection.candidates import BASE
+    from langchain_embedding_adapter.selection.choice import standard_error
 
     found = selection.selection if isinstance(selection, TrainingResult) else selection
     if found is None:

@@ -18,7 +18,7 @@ from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.tables import aligned
 
 if TYPE_CHECKING:
-    from langchain_embedding_adapter.training import Task  # it brings torch
+    from langchain_embedding_adapter.selection.training import Task  # it brings torch
 
 
 def settings_of(task: Task, embeddings: Embeddings, adapter: BaseAdapter | str | None, expect: str) -> dict[str, Any]:

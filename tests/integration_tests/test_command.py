@@ -26,8 +26,9 @@ from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 from typer.completion import get_completion_script
 
-from langchain_embedding_adapter import QADataset, cli, demo, models
+from langchain_embedding_adapter import QADataset, cli, models
 from langchain_embedding_adapter.cli.examples import EXAMPLES
+from langchain_embedding_adapter.demo import journey as demo
 from tests.openai_server import OpenAIServer
 
 NAMES = [

@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from langchain_embedding_adapter import (
-    LinearAdapter,
-    TrainingConfig,
-    WordLlamaEmbeddings,
-    caution,
-    crossvalidation,
-    selection,
-)
-from langchain_embedding_adapter.candidates import candidates
-from langchain_embedding_adapter.demo import run_demo
+from langchain_embedding_adapter import LinearAdapter, TrainingConfig, WordLlamaEmbeddings
+from langchain_embedding_adapter.demo.journey import run_demo
+from langchain_embedding_adapter.selection import caution, crossvalidation
+from langchain_embedding_adapter.selection import choice as selection
+from langchain_embedding_adapter.selection.candidates import candidates
 from tests.snippets import CORPUS, DOCS, PAGES, ROOT, SHOWN_CORPUS
 
 NUMBER = re.compile(r"\d+\.?\d*")

@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from langchain_embedding_adapter import AdaptedEmbeddings
-from langchain_embedding_adapter.hub import download_folder, push_folder
-from langchain_embedding_adapter.storage import load_folder
+from langchain_embedding_adapter.storage.folder import load_folder
+from langchain_embedding_adapter.storage.hub import download_folder, push_folder
 from tests.hub_server import Hub, running
 from tests.small_world import AngleEmbeddings, turned_back
 

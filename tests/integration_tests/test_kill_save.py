@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from langchain_embedding_adapter import MemoryAdapter
-from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
-from langchain_embedding_adapter.storage import save_folder
+from langchain_embedding_adapter.embeddings.restoring import load_arrays_and_config, restore_adapter
+from langchain_embedding_adapter.storage.folder import save_folder
 
 KILLS = 120
 SAVES = 300

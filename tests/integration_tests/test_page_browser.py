@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset, WordLlamaEmbeddings
-from langchain_embedding_adapter.demo import split_questions
-from langchain_embedding_adapter.language_reference import load_language_reference
-from langchain_embedding_adapter.page.texts import clean
+from langchain_embedding_adapter.demo.journey import split_questions
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
+from langchain_embedding_adapter.report.page.texts import clean
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 

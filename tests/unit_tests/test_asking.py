@@ -9,7 +9,14 @@ import pytest
 from langchain_community.vectorstores import FAISS
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter
-from langchain_embedding_adapter.asking import Hit, SideBySide, answers_by_text, faiss_folder, moves, passages_of
+from langchain_embedding_adapter.evaluation.asking import (
+    Hit,
+    SideBySide,
+    answers_by_text,
+    faiss_folder,
+    moves,
+    passages_of,
+)
 from langchain_embedding_adapter.stores import StoredVectors
 from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
 

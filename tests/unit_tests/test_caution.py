@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset, TrainingConfig, TwoLayerAdapter, evaluate_retrieval
-from langchain_embedding_adapter.candidates import BASE
-from langchain_embedding_adapter.caution import CAUTIOUS, FULL, WEAK, trusted
+from langchain_embedding_adapter.selection.candidates import BASE
+from langchain_embedding_adapter.selection.caution import CAUTIOUS, FULL, WEAK, trusted
 from tests.small_world import AngleEmbeddings, world
 
 CONFIG = TrainingConfig(ridge=1e-3)

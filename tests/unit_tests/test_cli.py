@@ -11,8 +11,9 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_embedding_adapter import QADataset, __version__, demo, models
-from langchain_embedding_adapter.runs import Run
+from langchain_embedding_adapter import QADataset, __version__, models
+from langchain_embedding_adapter.demo import journey as demo
+from langchain_embedding_adapter.runs.run import Run
 from tests.small_world import AngleEmbeddings, AngleWriter, world
 
 PLANETS = ["Mercury", "Venus", "Earth", "Mars", "Jupiter", "Saturn", "Uranus", "Neptune"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, evaluate_retrieval
-from langchain_embedding_adapter.comparing import compare_adapters
+from langchain_embedding_adapter.evaluation.comparing import compare_adapters
 from tests.small_world import DIMENSIONS, AngleEmbeddings, turned_back, world
 
 

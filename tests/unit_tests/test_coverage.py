@@ -10,7 +10,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from langchain_embedding_adapter import AdaptedEmbeddings, AdapterTrainer, LinearAdapter
-from langchain_embedding_adapter.coverage import LEAST, Coverage
+from langchain_embedding_adapter.embeddings.coverage import LEAST, Coverage
 from tests.small_world import AngleEmbeddings, world
 
 SIZE = 24

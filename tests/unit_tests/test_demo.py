@@ -15,9 +15,9 @@ from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
 from langchain_embedding_adapter import AdaptedEmbeddings, QADataset, WordLlamaEmbeddings
-from langchain_embedding_adapter import language_reference as module
-from langchain_embedding_adapter.demo import DemoResult, run_demo, split_questions
-from langchain_embedding_adapter.language_reference import LanguageReference, load_language_reference
+from langchain_embedding_adapter.demo import language_reference as module
+from langchain_embedding_adapter.demo.journey import DemoResult, run_demo, split_questions
+from langchain_embedding_adapter.demo.language_reference import LanguageReference, load_language_reference
 from langchain_embedding_adapter.metrics import label
 
 
@@ -32,7 +32,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
 
 
 def rows() -> list[dict[str, str]]:
-    text = (files("langchain_embedding_adapter") / "data" / "language_reference_questions.jsonl").read_text("utf-8")
+    text = (files("langchain_embedding_adapter.demo") / "language_reference_questions.jsonl").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from langchain_embedding_adapter import QADataset
-from langchain_embedding_adapter.duplicates import near_duplicates
+from langchain_embedding_adapter.pairs.duplicates import near_duplicates
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, RetrievalReport, evaluate_retrieval
-from langchain_embedding_adapter.ranking import compare
-from langchain_embedding_adapter.report import randomisation_test
+from langchain_embedding_adapter.evaluation.ranking import compare
+from langchain_embedding_adapter.report.retrieval import randomisation_test
 from langchain_embedding_adapter.vectors import PairVectors
 from tests.small_world import DIMENSIONS, TURN, AngleEmbeddings
 

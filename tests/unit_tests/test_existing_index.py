@@ -25,12 +25,12 @@ from langchain_embedding_adapter import (
     evaluate_retrieval,
     read_store,
     register_store,
-    unseen,
 )
 from langchain_embedding_adapter.calibration import ScoreCalibration, ScoreShift
-from langchain_embedding_adapter.ranking import nearest_passages
-from langchain_embedding_adapter.stored_pairs import align
-from langchain_embedding_adapter.through_store import StoreReport
+from langchain_embedding_adapter.evaluation.ranking import nearest_passages
+from langchain_embedding_adapter.evaluation.stored_pairs import align
+from langchain_embedding_adapter.evaluation.through_store import StoreReport
+from langchain_embedding_adapter.selection import unseen
 from langchain_embedding_adapter.vectors import PairVectors
 from tests.small_world import DIMENSIONS, AngleEmbeddings, AngleWriter
 from tests.stores import faiss, fill, in_memory

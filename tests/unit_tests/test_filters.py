@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from langchain_embedding_adapter.filters import QuestionRules, Reason, rejection
+from langchain_embedding_adapter.questions.filters import QuestionRules, Reason, rejection
 
 PASSAGE = (
     "How do I copy a list in Python? A slice takes a part of a list and leaves the list itself as it was. "

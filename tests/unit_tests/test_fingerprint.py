@@ -10,7 +10,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings, FakeEmbeddings
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter
-from langchain_embedding_adapter.fingerprint import PROBES, check_base, record_base
+from langchain_embedding_adapter.embeddings.fingerprint import PROBES, check_base, record_base
 
 SIZE = 64
 

@@ -17,8 +17,8 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     TwoLayerAdapter,
 )
+from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.fitting import CLOSED_FORMS, Problem, convex, fit_by_descent, fit_linear, fit_memory
-from langchain_embedding_adapter.ranking import retrieval_scores
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import QADataset
-from langchain_embedding_adapter.folds import Fold, question_folds, topic_folds
+from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
 from tests.small_world import AngleEmbeddings, world
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from langchain_embedding_adapter import models
-from langchain_embedding_adapter.runs import Run
+from langchain_embedding_adapter.runs.run import Run
 from tests.small_world import AngleEmbeddings, AngleWriter, world
 
 
@@ -158,8 +158,8 @@ def test_a_broken_training_is_gone_on_from(command, llm, base, shelf: Path, monk
 def test_without_jinja_there_is_no_page_and_that_is_said(
     command, base, pairs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for module in ("journey", "runs"):
-        monkeypatch.setattr(f"langchain_embedding_adapter.{module}.find_spec", lambda name: None)
+    for module in ("journey", "run"):
+        monkeypatch.setattr(f"langchain_embedding_adapter.runs.{module}.find_spec", lambda name: None)
     gone = command("run", "r", "--pairs", pairs)
     assert "pip install 'langchain-embedding-adapter[report]'" in gone.err
     assert "report.html" not in gone.out

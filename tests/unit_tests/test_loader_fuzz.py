@@ -25,11 +25,11 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
-from langchain_embedding_adapter._saved_config import hash_of_config
 from langchain_embedding_adapter.adapters import LayeredMemoryAdapter, expected_shapes
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
-from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
-from langchain_embedding_adapter.storage import save_folder
+from langchain_embedding_adapter.embeddings.restoring import load_arrays_and_config, restore_adapter
+from langchain_embedding_adapter.storage.folder import save_folder
+from langchain_embedding_adapter.storage.saved_config import hash_of_config
 
 MUTATIONS = int(os.environ.get("LOADER_MUTATIONS", "2000"))
 MOST_MEMORY = 4 * 2**20

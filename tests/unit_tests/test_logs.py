@@ -18,12 +18,12 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_embedding_adapter.chunks import text_id
-from langchain_embedding_adapter.datasets_elsewhere import (
+from langchain_embedding_adapter.pairs.elsewhere import (
     pairs_from_beir,
     pairs_from_huggingface,
     pairs_from_langsmith,
 )
-from langchain_embedding_adapter.logs import pairs_from_logs
+from langchain_embedding_adapter.pairs.logs import pairs_from_logs
 
 CORPUS = {"p1": "A Mars year lasts 687 days.", "p2": "Venus turns backwards.", "7": "Pluto is small."}
 ROWS = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from langchain_embedding_adapter.filters import rejection
-from langchain_embedding_adapter.parsing import parse_questions
+from langchain_embedding_adapter.questions.filters import rejection
+from langchain_embedding_adapter.questions.parsing import parse_questions
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("malformed_answers.json").read_text("utf-8"))
 

@@ -25,15 +25,15 @@ from langchain_embedding_adapter import (
     read_store,
 )
 from langchain_embedding_adapter.adapters import LayeredMemoryAdapter
-from langchain_embedding_adapter.alignment import ALIGNMENTS
-from langchain_embedding_adapter.bridge_report import BridgeEvaluation
-from langchain_embedding_adapter.bridging import BridgeVectors, Examination, fit_bridge
-from langchain_embedding_adapter.candidates import BASE, LOUDER, WHOLE, candidates
-from langchain_embedding_adapter.crossvalidation import cross_validate
+from langchain_embedding_adapter.bridging.alignment import ALIGNMENTS
+from langchain_embedding_adapter.bridging.fit import BridgeVectors, Examination, fit_bridge
+from langchain_embedding_adapter.bridging.report import BridgeEvaluation
+from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.fitting import filled, memory_for
-from langchain_embedding_adapter.folds import question_folds
-from langchain_embedding_adapter.ranking import retrieval_scores
-from langchain_embedding_adapter.selection import fit_chosen, select
+from langchain_embedding_adapter.selection.candidates import BASE, LOUDER, WHOLE, candidates
+from langchain_embedding_adapter.selection.choice import fit_chosen, select
+from langchain_embedding_adapter.selection.crossvalidation import cross_validate
+from langchain_embedding_adapter.selection.folds import question_folds
 from langchain_embedding_adapter.vectors import PairVectors, unit
 
 WIDE, NARROW = 24, 16

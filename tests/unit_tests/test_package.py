@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import graphlib
 import importlib
 import inspect
 import pkgutil
@@ -18,184 +19,22 @@ import langchain_embedding_adapter as package
 NAME = package.__name__
 ROOT = Path(package.__file__).parent
 
-FLOORS = {
-    "_replacing": 0.5,
-    "_strict_json": 0,
-    "_untrusted": 0.5,
-    "_saved_config": 0.6,
-    "_version": 0,
-    "_extras": 0,
-    "_files": 0,
-    "_progress": 0,
-    "chunks": 1,
-    "calibration": 1,
-    "config": 0.9,
-    "documents": 1,
-    "duplicates": 1,
-    "filters": 1.1,
-    "groups": 1,
-    "local": 1,
-    "losses": 1,
-    "metrics": 1,
-    "parsing": 1,
-    "phrases": 1,
-    "hub": 0.9,
-    "storage": 1,
-    "stores.base": 1,
-    "stores.chroma": 1.1,
-    "stores.elasticsearch": 1.1,
-    "stores.faiss": 1.1,
-    "stores.in_memory": 1.1,
-    "stores.lancedb": 1.1,
-    "stores.milvus": 1.1,
-    "stores.opensearch": 1.15,
-    "stores.pgvector": 1.1,
-    "stores.pgvectorstore": 1.1,
-    "stores.qdrant": 1.1,
-    "stores.registry": 1.2,
-    "stores.retriever": 1.2,
-    "stores.reading": 1.3,
-    "stores.twins": 1.3,
-    "stores": 1.4,
-    "styles": 1,
-    "settings": 1.1,
-    "run_file": 1.2,
-    "review": 1.2,
-    "pair_files": 1.3,
-    "models": 1.5,
-    "pairs": 1.5,
-    "tables": 1.5,
-    "rows": 1.5,
-    "logs": 1.6,
-    "datasets_elsewhere": 1.6,
-    "adapters.base": 2,
-    "adapters.cells": 2,
-    "adapters.bounded": 2.1,
-    "adapters.linear": 2.1,
-    "adapters.low_rank": 2.1,
-    "adapters.memory": 2.1,
-    "adapters.layered": 2.12,
-    "adapters.two_layer": 2.1,
-    "adapters.shapes": 2.15,
-    "adapters": 2.2,
-    "restoring": 2.3,
-    "card": 2,
-    "coverage": 2,
-    "fingerprint": 1.6,
-    "language_reference": 2,
-    "pretrained": 2.6,
-    "routes": 3.1,
-    "routing": 3.2,
-    "served": 2.5,
-    "serving": 2.3,
-    "shadow": 2.4,
-    "versions": 2.4,
-    "watching": 1.2,
-    "pseudo": 2,
-    "vector_cache": 1.6,
-    "vectors": 2,
-    "alignment": 2.1,
-    "story": 1.6,
-    "details": 1.65,
-    "intervals": 1,
-    "page.data": 1.7,
-    "page.texts": 1.7,
-    "page.explorer": 1.75,
-    "page.words": 1.75,
-    "page.charts": 1.75,
-    "page.render": 1.8,
-    "page": 1.85,
-    "report_rows": 2.25,
-    "report_story": 2.3,
-    "report_page": 2.35,
-    "report": 2.4,
-    "bridge_report": 2.45,
-    "ranking": 2.5,
-    "stored_pairs": 2.5,
-    "through_store": 2.6,
-    "generation.answers": 2,
-    "generation.errors": 2,
-    "generation.parts": 2,
-    "generation.prompts": 2,
-    "generation.summary": 2,
-    "generation.calls": 2.1,
-    "generation.settings": 2.2,
-    "generation.chain": 2.3,
-    "generation.second_look": 2.3,
-    "generation.job": 2.4,
-    "generation.pairs": 2.5,
-    "generation": 2.6,
-    "moving_in": 2.9,
-    "embeddings": 3,
-    "evaluation": 3,
-    "asking": 3.1,
-    "comparing": 3.1,
-    "teacher": 3.5,
-    "fitting.devices": 4,
-    "fitting.threads": 4,
-    "fitting.lbfgs": 4,
-    "fitting.map_space": 4,
-    "fitting.problem": 4,
-    "fitting.closed_forms": 4.1,
-    "fitting.convex": 4.1,
-    "fitting.memory": 4.1,
-    "fitting.checkpoint": 4.2,
-    "fitting.descent": 4.3,
-    "fitting": 4.4,
-    "folds": 4,
-    "holdout": 4,
-    "bridging": 4.5,
-    "model_change": 4.9,
-    "candidates": 4.5,
-    "crossvalidation": 4.6,
-    "selection": 4.7,
-    "caution": 4.8,
-    "training": 4.9,
-    "unseen": 4.92,
-    "thresholds": 4.95,
-    "telling": 4.95,
-    "result": 4.9,
-    "starting": 4.9,
-    "trackers.told": 4.95,
-    "trackers.protocol": 4.95,
-    "trackers.mlflow": 4.96,
-    "trackers.tensorboard": 4.96,
-    "trackers.trackio": 4.96,
-    "trackers.wandb": 4.96,
-    "trackers": 4.97,
-    "sides": 4.95,
-    "langsmith_runs": 4.97,
-    "plots.paper": 1.1,
-    "plots.gains": 5,
-    "plots.training": 5,
-    "plots.questions": 5.1,
-    "plots.space": 5,
-    "plots": 5.2,
-    "trainer": 5,
-    "demo": 5.5,
-    "run_story": 5.4,
-    "runs": 5.5,
-    "journey": 5.6,
-    "cli.completion": 6,
-    "cli.examples": 6,
-    "cli.flags": 6,
-    "cli.errors": 6.2,
-    "cli.options": 6,
-    "cli.opening": 6.1,
-    "cli.ask": 6.2,
-    "cli.demo": 6.2,
-    "cli.evaluate": 6.2,
-    "cli.info": 6.2,
-    "cli.compare": 6.2,
-    "cli.pairs": 6.2,
-    "cli.report": 6.2,
-    "cli.run": 6.2,
-    "cli.train": 6.2,
-    "cli.commands": 6.3,
-    "cli.entry": 6.4,
-    "cli.__main__": 6.5,
-    "cli": 6.5,
-}
+FLOORS = (
+    {"_extras", "_files", "_progress", "_version", "chunks", "config", "losses", "metrics", "questions"},
+    {"adapters", "calibration", "documents", "local", "pairs", "storage", "tables"},
+    {"models", "report", "stores"},
+    {"vector_cache"},
+    {"vectors"},
+    {"embeddings", "fitting", "generation"},
+    {"evaluation"},
+    {"bridging", "selection", "teacher"},
+    {"result"},
+    {"telling", "trackers"},
+    {"plots", "trainer"},
+    {"demo", "runs"},
+    {"cli"},
+)
+"""The rooms of the house, modules and packages, from the ground up: a room imports from lower floors only."""
 
 MODULES = [module.name for module in pkgutil.walk_packages(package.__path__, f"{NAME}.")]
 
@@ -264,21 +103,42 @@ def test_the_door_has_the_expected_names() -> None:
         package.Nothing  # noqa: B018
 
 
-def test_every_module_has_its_floor() -> None:
-    assert {name.removeprefix(f"{NAME}.") for name in MODULES} == FLOORS.keys()
+ROOMS = sorted(set().union(*FLOORS))
 
 
-@pytest.mark.parametrize("module", sorted(FLOORS))
-def test_imports_run_downward(module: str) -> None:
-    path = ROOT / Path(*module.split("."))
+def imported_by(module: str) -> set[str]:
+    """The package's own modules that a module imports, anywhere in it."""
+    path = ROOT.joinpath(*module.split("."))
     source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
-    imported = [
-        node.module.removeprefix(NAME).removeprefix(".")
+    return {
+        node.module.removeprefix(f"{NAME}.")
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(NAME)
-    ]
-    upward = [name for name in imported if FLOORS[name] >= FLOORS[module]]
-    assert not upward, f"{module} (floor {FLOORS[module]}) imports {upward}"
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{NAME}.")
+    }
+
+
+def modules_of(room: str) -> set[str]:
+    found = {name.removeprefix(f"{NAME}.") for name in MODULES}
+    return {module for module in found if module.split(".")[0] == room}
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {name.split(".")[1] for name in MODULES} == set(ROOMS)
+    assert sum(map(len, FLOORS)) == len(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_downward(room: str) -> None:
+    floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+    below = set().union(*FLOORS[:floor])
+    for module in modules_of(room):
+        upward = {name for name in imported_by(module) if name.split(".")[0] not in below | {room}}
+        assert not upward, f"{module} (floor {floor + 1}) imports {upward}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_circle_within_a_room(room: str) -> None:
+    graphlib.TopologicalSorter({module: imported_by(module) for module in modules_of(room)}).prepare()
 
 
 def run(code: str) -> str:

@@ -24,15 +24,15 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     TrainingResult,
     evaluate_retrieval,
-    ranking,
 )
-from langchain_embedding_adapter.intervals import bootstrap_intervals
-from langchain_embedding_adapter.page.words import verdict
-from langchain_embedding_adapter.ranking import compare
-from langchain_embedding_adapter.report_page import page_of
-from langchain_embedding_adapter.report_rows import SEEN, UNSEEN, row_of
-from langchain_embedding_adapter.runs import Run
-from langchain_embedding_adapter.story import TrainingStory
+from langchain_embedding_adapter.evaluation import ranking
+from langchain_embedding_adapter.evaluation.ranking import compare
+from langchain_embedding_adapter.report.intervals import bootstrap_intervals
+from langchain_embedding_adapter.report.of_report import page_of
+from langchain_embedding_adapter.report.page.words import verdict
+from langchain_embedding_adapter.report.rows import SEEN, UNSEEN, row_of
+from langchain_embedding_adapter.report.story import TrainingStory
+from langchain_embedding_adapter.runs.run import Run
 from langchain_embedding_adapter.vectors import PairVectors
 from tests.small_world import AngleEmbeddings, turned_back, world
 

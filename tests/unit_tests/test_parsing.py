@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from langchain_embedding_adapter.parsing import QuestionParser, parse_questions, questions_in
+from langchain_embedding_adapter.questions.parsing import QuestionParser, parse_questions, questions_in
 
 A, B = "What is a slice?", "How are slices copied?"
 

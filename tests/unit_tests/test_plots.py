@@ -25,10 +25,10 @@ from langchain_embedding_adapter import (
     plot_metrics,
     plot_selection,
 )
-from langchain_embedding_adapter.candidates import BASE
 from langchain_embedding_adapter.plots import Gain
 from langchain_embedding_adapter.plots.paper import PENS, interval
 from langchain_embedding_adapter.plots.space import principal_plane
+from langchain_embedding_adapter.selection.candidates import BASE
 from tests.small_world import AngleEmbeddings, turned_back, world
 
 GENTLE = TrainingConfig(linear_grid=((40, 1e-3),), ridge=1e-3, closed_forms=())

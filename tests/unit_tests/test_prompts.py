@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 
 from langchain_embedding_adapter import GenerationConfig, QuestionStyle
 from langchain_embedding_adapter.generation.prompts import DEFAULT_PROMPT, PromptMix
-from langchain_embedding_adapter.styles import STYLES
+from langchain_embedding_adapter.questions.styles import STYLES
 
 CHUNKS = [Document(f"fact {n}", id=str(n), metadata={"source": f"book {n // 10}"}) for n in range(200)]
 

@@ -15,8 +15,8 @@ from langchain_core.documents import Document
 
 from langchain_embedding_adapter import QADataset, generate_pseudo_questions
 from langchain_embedding_adapter.chunks import text_id
-from langchain_embedding_adapter.language_reference import load_language_reference
-from langchain_embedding_adapter.pseudo import LONGEST, OPENERS, SHORTEST, STYLES, Style
+from langchain_embedding_adapter.demo.language_reference import load_language_reference
+from langchain_embedding_adapter.generation.pseudo import LONGEST, OPENERS, SHORTEST, STYLES, Style
 
 CHUNKS = load_language_reference().chunks
 MARS = Document("A Mars year lasts 687 days. It has seasons.", id="mars", metadata={"source": "planets.md"})
@@ -243,7 +243,7 @@ def test_in_a_handful_of_passages_words_are_still_content_words(count: int) -> N
 
 
 def test_passages_too_short_are_counted_and_stay(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "langchain_embedding_adapter.pseudo"):
+    with caplog.at_level(logging.INFO, "langchain_embedding_adapter.generation.pseudo"):
         dataset = generate_pseudo_questions([MARS, Document("Pluto."), Document("687")])
     assert dataset.passages_asked_about() == {"mars"}
     assert len(dataset.corpus) == 3

@@ -12,8 +12,8 @@ import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, MemoryAdapter, adapters, register_adapter
 from langchain_embedding_adapter.adapters import adapter_of_kind
-from langchain_embedding_adapter.restoring import load_arrays_and_config, restore_adapter
-from langchain_embedding_adapter.storage import load_folder, save_folder
+from langchain_embedding_adapter.embeddings.restoring import load_arrays_and_config, restore_adapter
+from langchain_embedding_adapter.storage.folder import load_folder, save_folder
 
 FORMAT_1 = Path(__file__).parent / "format_1"
 ADAPTED_BY_FORMAT_1 = {

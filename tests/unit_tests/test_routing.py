@@ -18,7 +18,7 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_embedding_adapter import AdaptedEmbeddings, AdapterRouter, LinearAdapter, adapt_store
-from langchain_embedding_adapter.shadow import WAITING, ShadowAnswer
+from langchain_embedding_adapter.embeddings.shadow import WAITING, ShadowAnswer
 from tests.small_world import shifted
 
 SIZE = 16

@@ -9,8 +9,8 @@ import pytest
 
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.generation import GenerationConfig
-from langchain_embedding_adapter.run_file import TABLES, RunFile, example_file
-from langchain_embedding_adapter.settings import PairsSettings, TrainSettings
+from langchain_embedding_adapter.runs.file import TABLES, RunFile, example_file
+from langchain_embedding_adapter.runs.settings import PairsSettings, TrainSettings
 
 
 def test_the_example_is_a_file_that_can_be_read() -> None:

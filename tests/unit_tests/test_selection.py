@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from langchain_embedding_adapter import LinearAdapter, MemoryAdapter, QADataset, TrainingConfig, crossvalidation
-from langchain_embedding_adapter.candidates import BASE, Candidate, QueryMap, candidates
-from langchain_embedding_adapter.crossvalidation import cross_validate
-from langchain_embedding_adapter.folds import question_folds, topic_folds
-from langchain_embedding_adapter.ranking import retrieval_scores
-from langchain_embedding_adapter.selection import NEW, SAME, VALIDATION, choose, fit_chosen, select
+from langchain_embedding_adapter import LinearAdapter, MemoryAdapter, QADataset, TrainingConfig
+from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
+from langchain_embedding_adapter.selection import crossvalidation
+from langchain_embedding_adapter.selection.candidates import BASE, Candidate, QueryMap, candidates
+from langchain_embedding_adapter.selection.choice import NEW, SAME, VALIDATION, choose, fit_chosen, select
+from langchain_embedding_adapter.selection.crossvalidation import cross_validate
+from langchain_embedding_adapter.selection.folds import question_folds, topic_folds
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langchain_embedding_adapter import _replacing, storage
-from langchain_embedding_adapter.hub import push_folder
-from langchain_embedding_adapter.storage import load_folder, save_folder
+from langchain_embedding_adapter.storage import folder as storage
+from langchain_embedding_adapter.storage import replacing as _replacing
+from langchain_embedding_adapter.storage.folder import load_folder, save_folder
+from langchain_embedding_adapter.storage.hub import push_folder
 
 CONFIG = {"adapter": "linear", "options": {"bias": True}}
 ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.zeros(2, dtype=np.float64)}

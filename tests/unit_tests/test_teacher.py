@@ -14,8 +14,8 @@ from langchain_core.cross_encoders import BaseCrossEncoder
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, QADataset, TrainingConfig
+from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.fitting import fit_linear
-from langchain_embedding_adapter.ranking import compare
 from langchain_embedding_adapter.teacher import Consultation
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import PairVectors, embed_dataset

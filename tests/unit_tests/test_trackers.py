@@ -71,7 +71,7 @@ def test_epochs_are_told_as_they_happen() -> None:
 
 
 def test_each_epoch_is_told_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from langchain_embedding_adapter import training
+    from langchain_embedding_adapter.selection import training
 
     validate, order = training.figure, []
     monkeypatch.setattr(training, "figure", lambda *given: order.append("validated") or validate(*given))
@@ -139,7 +139,7 @@ def test_a_training_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise FloatingPointError("the loss is no longer finite")
 
-    monkeypatch.setattr("langchain_embedding_adapter.training.in_epochs", fail)
+    monkeypatch.setattr("langchain_embedding_adapter.selection.training.in_epochs", fail)
     recording = Recording()
     with pytest.raises(FloatingPointError):
         train(recording, adapter="two-layer")

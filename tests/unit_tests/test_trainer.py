@@ -22,7 +22,7 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.holdout import figure, hold_out
+from langchain_embedding_adapter.selection.holdout import figure, hold_out
 from tests.small_world import DIMENSIONS, AngleEmbeddings, AngleWriter, world
 
 GENTLE = TrainingConfig(linear_grid=((40, 1e-3),), ridge=1e-3)
@@ -240,7 +240,7 @@ def test_checkpoints_are_resumed_through_the_trainer(
             raise KeyboardInterrupt
         return figure(*arguments)
 
-    monkeypatch.setattr("langchain_embedding_adapter.training.figure", interrupted)
+    monkeypatch.setattr("langchain_embedding_adapter.selection.training.figure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trainer.train(dataset, adapter="two-layer", checkpoint=tmp_path / "state")
     monkeypatch.undo()

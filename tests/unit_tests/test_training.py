@@ -13,7 +13,7 @@ from langchain_embedding_adapter import (
     TrainingConfig,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.training import Task, Trained, by_cross_validation
+from langchain_embedding_adapter.selection.training import Task, Trained, by_cross_validation
 from langchain_embedding_adapter.vectors import PairVectors, unit
 
 DIMENSIONS = 8

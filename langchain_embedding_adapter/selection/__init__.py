@@ -1,0 +1,1 @@
+"""What is left out, what is tried, how it does, what is taken."""

@@ -1,0 +1,331 @@
+"""The choice between the base and everything that could be put in its place.
+
+Candidates are cross-validated for two futures: questions about new passages (topic folds) and new questions about the
+passages of today (question folds). The rule: of the candidates that lose nothing on new passages and are not
+significantly behind the best one there, take the one with the best sum of both gains; with few questions, the simplest
+that is within one standard error of it. The base is a candidate like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_embedding_adapter.adapters import (
+    BaseAdapter,
+    LayeredMemoryAdapter,
+    LowRankAdapter,
+    MemoryAdapter,
+    TwoLayerAdapter,
+)
+from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.fitting import (
+    CLOSED_FORMS,
+    History,
+    QuestionWeights,
+    as_tensor,
+    fit_linear,
+    fit_memory,
+    mean_answers,
+    memory_for,
+)
+from langchain_embedding_adapter.metrics import label
+from langchain_embedding_adapter.report.retrieval import RetrievalReport
+from langchain_embedding_adapter.selection.candidates import (
+    BASE,
+    WHOLE,
+    Candidate,
+    Family,
+    Future,
+    candidates,
+    is_identity,
+    linear_part,
+    memory_size,
+)
+from langchain_embedding_adapter.selection.crossvalidation import Examined, FitByDescent, cross_validate, moved
+from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
+from langchain_embedding_adapter.tables import aligned
+from langchain_embedding_adapter.vectors import PairVectors
+
+logger = logging.getLogger(__name__)
+
+NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
+SIGNIFICANT = 1.645
+"""So many standard errors are significant: five per cent, on one side."""
+LARGEST = 3072
+"""Most questions that are cross-validated; of more, a random part is."""
+ENOUGH = {NEW: 400, SAME: 200}
+"""No further fold is examined after so many questions: which passages are new decides, and so they have more."""
+
+DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
+"""Kinds of adapters that have no optimum to solve for, and may be candidates besides."""
+
+Gains = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was tried, what won, and why.
+
+    Printed, it is the reason and a table of the candidates.
+
+    Attributes:
+        chosen: The winner.
+        reason: Why, in a sentence.
+        metric: What was compared.
+        gains: For each future the gain of each candidate on each examined question; candidates that were given up
+            early are not among them.
+        reports: For each future base against winner on the examined questions.
+        given_up: Candidates given up after the first folds.
+    """
+
+    chosen: Candidate
+    reason: str
+    metric: str
+    gains: Mapping[str, Mapping[Candidate, Gains]]
+    reports: Mapping[str, RetrievalReport]
+    given_up: tuple[Candidate, ...]
+
+    @property
+    def improved(self) -> bool:
+        """Whether anything but the base won."""
+        return self.chosen != BASE
+
+    def to_markdown(self, most: int = 10) -> str:
+        """The candidates with the best gains, the winner marked, and the reason."""
+        futures = list(self.gains)
+        mean = {
+            choice: [100 * self.gains[future][choice].mean() for future in futures] for choice in self.gains[futures[0]]
+        }
+        listed = sorted(mean, key=lambda choice: -sum(mean[choice]))[:most]
+        listed += [choice for choice in dict.fromkeys((self.chosen, BASE)) if choice not in listed]
+        rows = [
+            [
+                ("✔ " if choice == self.chosen else "") + str(choice),
+                *(
+                    f"{figure:+.1f} ± {100 * standard_error(self.gains[future][choice]):.1f}"
+                    for future, figure in zip(futures, mean[choice], strict=True)
+                ),
+            ]
+            for choice in listed
+        ]
+        header = ["candidate", *(f"{label(self.metric)} × 100, {future}" for future in futures)]
+        note = f"{len(mean)} candidates examined, {len(self.given_up)} given up early."
+        return f"{self.reason}\n\n{aligned(header, rows)}\n\n{note}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Winner, reason and every candidate's gains, as JSON can hold them."""
+        futures = list(self.gains)
+        return {
+            "chosen": str(self.chosen),
+            "reason": self.reason,
+            "metric": self.metric,
+            "candidates": [
+                {
+                    "candidate": str(choice),
+                    **{
+                        future: {
+                            "gain": float(self.gains[future][choice].mean()),
+                            "standard_error": standard_error(self.gains[future][choice]),
+                        }
+                        for future in futures
+                    },
+                }
+                for choice in self.gains[futures[0]]
+            ],
+            "given_up": [str(choice) for choice in self.given_up],
+        }
+
+    def __str__(self) -> str:
+        return self.to_markdown()
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def select(
+    vectors: PairVectors,
+    start: BaseAdapter,
+    config: TrainingConfig,
+    *,
+    expect: Future = "both",
+    family: Family = "default",
+    validation: PairVectors | None = None,
+    question_weights: QuestionWeights | None = None,
+    further: Sequence[Candidate] = (),
+    fit_by_descent: FitByDescent | None = None,
+) -> Selection:
+    """Choose, by cross-validation or on questions that are given for it.
+
+    Args:
+        vectors: Questions to learn from.
+        start: A linear or memory adapter: the identity, or yesterday's, to train again.
+        config: Grids and settings.
+        expect: What tomorrow's questions will be about.
+        family: What to choose among.
+        validation: Questions that decide, in place of cross-validation.
+        question_weights: How much questions count in the fit, by id.
+        further: Candidates besides the built-in ones.
+        fit_by_descent: Fits those of them that have no optimum to solve for.
+
+    Raises:
+        ValueError: If there are too few questions, or all are about one passage.
+    """
+    if validation is not None:
+        nothing = np.array([], dtype=np.intp)
+        kinds = {VALIDATION: [Fold(vectors, validation, (nothing,) * len(validation.query_ids))]}
+    else:
+        kinds = folds_of(vectors, config)
+    choices = [
+        *candidates(
+            start,
+            config,
+            questions=len(vectors.query_ids),
+            family=family,
+            all_passages=expect == SAME and config.negatives == "asked",
+            taught=bool(vectors.listed),
+        ),
+        *further,
+    ]
+    examined = cross_validate(
+        kinds, choices, start, config, question_weights=question_weights, fit_by_descent=fit_by_descent
+    )
+    gains = {kind: gains_of(found, config) for kind, found in examined.items()}
+    chosen, reason = choose(gains, expect, small=len(vectors.query_ids) < config.small, metric=config.metric)
+    logger.info("%s", reason)
+    return Selection(
+        chosen=chosen,
+        reason=reason,
+        metric=config.metric,
+        gains=gains,
+        reports={kind: found.report(chosen, sorted({5, 10, config.cutoff})) for kind, found in examined.items()},
+        given_up=tuple(choice for choice in choices if choice not in next(iter(gains.values()))),
+    )
+
+
+def choose(
+    gains: Mapping[str, Mapping[Candidate, Gains]], expect: Future, *, small: bool, metric: str
+) -> tuple[Candidate, str]:
+    """The winner by the rule, and the reason.
+
+    Args:
+        gains: For each future each candidate's gain on each question, candidates from simple to complex.
+        expect: Which future counts.
+        small: Whether to prefer the simplest candidate within a standard error.
+        metric: What the gains are measured in, for the reason.
+    """
+    counting = [kind for kind in gains if expect == "both" or kind in (expect, VALIDATION)]
+    guard = next((kind for kind in (NEW, VALIDATION) if kind in counting), None)
+    eligible = list(gains[counting[0]])
+    if guard is not None:
+        best = max(eligible, key=lambda choice: float(gains[guard][choice].mean()))
+        least = float(gains[guard][best].mean()) - SIGNIFICANT * standard_error(gains[guard][best])
+        eligible = [choice for choice in eligible if gains[guard][choice].mean() >= max(least, 0)]
+
+    def total(choice: Candidate) -> float:
+        return sum(float(gains[kind][choice].mean()) for kind in counting)
+
+    def error_behind(choice: Candidate, other: Candidate) -> float:
+        return float(np.hypot.reduce([standard_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
+
+    winner = max(eligible, key=total)
+    simplest = next(
+        choice for choice in eligible if total(winner) - total(choice) <= small * error_behind(choice, winner)
+    )
+    asked = len(gains[counting[0]][BASE])
+    if simplest == BASE:
+        return BASE, (
+            f"No gain that can be relied on: none of {len(gains[counting[0]])} candidates did better on {asked} "
+            "questions that its fit had not seen, and the base is kept."
+        )
+    figures = " and ".join(
+        f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * standard_error(gains[kind][simplest]):.1f} on {kind}"
+        for kind in gains
+    )
+    because = f"the best gain of those not significantly behind the best on {guard}" if guard else "the best gain"
+    if simplest != winner:
+        because = f"the simplest within one standard error of {winner}"
+    return simplest, (
+        f"Chosen: {simplest}. It gains {figures} ({label(metric)} × 100, {asked} questions that the fit had not seen); "
+        f"{because}."
+    )
+
+
+def fit_chosen(
+    vectors: PairVectors,
+    chosen: Candidate,
+    start: BaseAdapter,
+    config: TrainingConfig,
+    *,
+    question_weights: QuestionWeights | None = None,
+    fit_by_descent: FitByDescent | None = None,
+) -> tuple[BaseAdapter, History]:
+    """The winner, fitted to all questions; its history has a row an evaluation of the objective."""
+    if chosen == BASE:
+        return start, [{"step": 0}]
+    if fit_by_descent is not None and chosen.map.method in DESCENDING:
+        return fit_by_descent(chosen.map.method, vectors), [{"step": 0}, {"step": 1}]
+    linear = linear_part(start)
+    history: History = [{"step": 0}, {"step": 1}]
+    if chosen.map.method == "convex":
+        settings = chosen.map.settings(config)
+        fitted, history = fit_linear(vectors, linear, settings, question_weights=question_weights)
+        linear = moved(linear, fitted, chosen.map.strength)
+    elif chosen.map.method in CLOSED_FORMS:
+        fitted = CLOSED_FORMS[chosen.map.method](*map(as_tensor, mean_answers(vectors)))
+        linear = moved(linear, fitted, chosen.map.strength)
+    if chosen.memory is None:
+        return linear, history
+    temperature, strength = chosen.memory
+    if isinstance(start, MemoryAdapter) and chosen.map == WHOLE:
+        above = memory_for(start.in_features, start.out_features, memory_size(vectors, config), temperature, strength)
+        return LayeredMemoryAdapter.over(start, fit_memory(vectors, above, config.seed, below=start)), history
+    if isinstance(start, MemoryAdapter) and not is_identity(start):
+        size = min(config.memory_size, start.size + len(vectors.query_ids))
+        known: MemoryAdapter | None = start
+    else:
+        size, known = memory_size(vectors, config), None
+    memory = memory_for(start.in_features, start.out_features, size, temperature, strength)
+    memory.weight = linear.weight
+    return fit_memory(vectors, memory, config.seed, known=known), history
+
+
+def folds_of(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]]:
+    """Folds for each future: what is left out is new passages, or new questions about the same ones.
+
+    Raises:
+        ValueError: If there are not two questions about two passages.
+    """
+    if len(vectors.query_ids) > LARGEST:
+        rows = np.random.default_rng(config.seed).choice(len(vectors.query_ids), LARGEST, replace=False)
+        vectors = vectors.rows(np.sort(rows))
+        logger.info("candidates are examined on %d of the questions", LARGEST)
+    folds = {
+        NEW: topic_folds(vectors, config.folds, config.seed),
+        SAME: question_folds(vectors, config.folds, config.seed),
+    }
+    if min(map(len, folds.values())) < 2:
+        raise ValueError(
+            "training needs different questions about at least two passages, to fit on some and examine with others; "
+            f"got {len(vectors.query_ids)} about {len(np.unique(np.concatenate(vectors.relevant)))}"
+        )
+    examined = {kind: np.cumsum([len(fold.examined.query_ids) for fold in found]) for kind, found in folds.items()}
+    return {kind: found[: 1 + int((examined[kind] < ENOUGH[kind]).sum())] for kind, found in folds.items()}
+
+
+def gains_of(examined: Examined, config: TrainingConfig) -> dict[Candidate, Gains]:
+    """Each candidate's gain over the base on each question, in the metric that decides."""
+    scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in examined.ranks}
+    return {choice: found - scores[BASE] for choice, found in scores.items()}
+
+
+def standard_error(gains: Gains) -> float:
+    """The standard error of the mean."""
+    return float(gains.std() / len(gains) ** 0.5)
