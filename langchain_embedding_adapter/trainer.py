@@ -183,7 +183,6 @@ class AdapterTrainer:
         """
         require_extra("torch", "train")
         require_extra("scipy", "train")
-        from langchain_embedding_adapter.fitting import following_epochs
         from langchain_embedding_adapter.selection.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.selection.training import Task, by_cross_validation, in_epochs, with_caution
         from langchain_embedding_adapter.selection.unseen import examined_by_distance
@@ -227,8 +226,7 @@ class AdapterTrainer:
                     task, family=family, expect=expect, further=further if adapter == "auto" else None
                 )
             else:
-                with following_epochs(following.log):
-                    trained = in_epochs(task, checkpoint=checkpoint)
+                trained = in_epochs(task, checkpoint=checkpoint, follow=following.log)
             if stored is not None and stored.metric == "l2" and not stored.normalised:
                 trained = examined_by_distance(task, trained, expect)
             if calibrate and stored is not None and stored.metric != "cosine" and not stored.normalised:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
 from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
-from langchain_embedding_adapter.fitting.descent import fit_by_descent, following_epochs
+from langchain_embedding_adapter.fitting.descent import Follow, fit_by_descent
 from langchain_embedding_adapter.fitting.memory import (
     condense,
     filled,
@@ -23,6 +23,7 @@ from langchain_embedding_adapter.fitting.threads import SideBySide
 
 __all__ = [
     "CLOSED_FORMS",
+    "Follow",
     "History",
     "LinearProblem",
     "Problem",
@@ -34,7 +35,6 @@ __all__ = [
     "fit_by_descent",
     "fit_linear",
     "fit_memory",
-    "following_epochs",
     "mean_answers",
     "memory_for",
     "recall_table",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,18 +24,6 @@ AnyAdapter = TypeVar("AnyAdapter", bound=BaseAdapter)
 Validate = Callable[[BaseAdapter], float]
 Follow = Callable[[dict[str, float]], None]
 
-_follow: ContextVar[Follow | None] = ContextVar("follow", default=None)
-
-
-@contextmanager
-def following_epochs(follow: Follow) -> Iterator[None]:
-    """Inside its ``with``, whoever fits by descent tells every row of the history as it comes."""
-    token = _follow.set(follow)
-    try:
-        yield
-    finally:
-        _follow.reset(token)
-
 
 def fit_by_descent(
     vectors: PairVectors,
@@ -48,6 +34,7 @@ def fit_by_descent(
     question_weights: QuestionWeights | None = None,
     checkpoint: str | Path | None = None,
     show_progress: bool | None = None,
+    follow: Follow | None = None,
 ) -> tuple[AnyAdapter, History]:
     """Fit any adapter with AdamW: shuffled, seeded, stopped early, the best epoch kept.
 
@@ -63,6 +50,7 @@ def fit_by_descent(
         checkpoint: A file that is written after every epoch. Where it exists, training goes on from there, to the same
             weights as if it had never stopped.
         show_progress: A progress bar; by default where standard error is a terminal.
+        follow: Is told every row of the history as it comes.
 
     Returns:
         The adapter of the best epoch and the history: row 0 is the adapter as it came, each further row an epoch.
@@ -79,7 +67,7 @@ def fit_by_descent(
     history, best = state.resume(module, optimizer)
     if not history:
         history, best = [{"epoch": 0, config.metric: validate(adapter)}], adapter.to_arrays()
-    follow = _follow.get() or _nobody
+    follow = follow or _nobody
     for row in history:
         follow(row)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.fitting import History, QuestionWeights, fit_by_descent
+from langchain_embedding_adapter.fitting import Follow, History, QuestionWeights, fit_by_descent
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.selection.candidates import Candidate, Family, Future, QueryMap
@@ -134,8 +134,14 @@ def with_caution(task: Task) -> Trained:
     return Trained(fitted, report, history, selection.improved, selection)
 
 
-def in_epochs(task: Task, *, checkpoint: str | Path | None) -> Trained:
-    """Train in epochs with early stopping on questions that are held out, which then decide."""
+def in_epochs(task: Task, *, checkpoint: str | Path | None, follow: Follow | None = None) -> Trained:
+    """Train in epochs with early stopping on questions that are held out, which then decide.
+
+    Args:
+        task: The task.
+        checkpoint: A file that is written after each epoch and resumed from.
+        follow: Is told every row of the history as it comes.
+    """
     fitted, held_out = task.vectors, task.validation
     if held_out is None:
         learning, deciding = hold_out(task.dataset, task.config)
@@ -148,6 +154,7 @@ def in_epochs(task: Task, *, checkpoint: str | Path | None) -> Trained:
         question_weights=task.weights,
         checkpoint=checkpoint,
         show_progress=task.show_progress,
+        follow=follow,
     )
     report = examine(held_out, candidate, task.config)
     improved = improves(report, task.config)
