@@ -6,10 +6,9 @@ journey can be stopped anywhere and gone on with. What was said at an earlier ti
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,88 +20,15 @@ from langchain_embedding_adapter._files import read_json
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.generation import GenerationPlan
 from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.runs.plan import Arrival, Plan
 from langchain_embedding_adapter.runs.run import Run
 from langchain_embedding_adapter.runs.settings import LOCAL, PairsSettings, TrainSettings
-from langchain_embedding_adapter.tables import aligned
 
 logger = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN = 4
 PSEUDO_QUESTIONS = 5
 """About so many are cut from a chunk."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a journey would do, and cost.
-
-    Attributes:
-        stages: For each its name, whether it is there, and what it would do.
-        generation: What the chat model would be asked; ``None`` where none is.
-        embedded_tokens: About how many tokens would be embedded, vectors at hand not counted.
-        cost: In the currency of the prices, as far as these are given.
-    """
-
-    stages: tuple[tuple[str, bool, str], ...]
-    generation: GenerationPlan | None
-    embedded_tokens: int
-    cost: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self) | {
-            "stages": [{"stage": name, "kept": kept, "what": what} for name, kept, what in self.stages],
-        }
-
-    def __str__(self) -> str:
-        rows = [[name, "kept" if kept else "to do", what] for name, kept, what in self.stages]
-        lines = [aligned(["stage", "state", "what"], rows)]
-        if self.generation is not None and self.generation.calls:
-            lines += ["", "the first prompt:", "", self.generation.prompt]
-        if self.cost is not None:
-            lines += ["", f"about {self.cost:,.2f} at these prices"]
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """Where a journey has led.
-
-    Attributes:
-        pairs: The pairs.
-        improved: Whether the adapter beat the base.
-        verdict: That in words.
-        report: The table of the test, and what it was made of; ``None`` where there is no question to test with.
-        page: The report page, if there is one.
-        next: What to do next: pairs of a line to type and what it does.
-    """
-
-    run: Path
-    pairs: QADataset
-    improved: bool
-    verdict: str
-    report: tuple[str, Mapping[str, Any]] | None
-    page: Path | None
-    next: tuple[tuple[str, str], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            "run": str(self.run),
-            "questions": len(self.pairs),
-            "passages": len(self.pairs.corpus),
-            "improved": self.improved,
-            "verdict": self.verdict,
-            "adapter": str(self.run / "adapter"),
-            "report": None if self.report is None else self.report[1],
-            "page": None if self.page is None else str(self.page),
-            "next": [line for line, _ in self.next],
-        }
-
-    def __str__(self) -> str:
-        steps = [f"{what}:\n    {line}" for line, what in self.next]
-        table = [] if self.report is None else ["", self.report[0].rstrip()]
-        return "\n".join([self.verdict, *table, "", *steps])
 
 
 class Journey:
@@ -237,7 +163,7 @@ class Journey:
     def _train(self, load_embeddings: Callable[[str], Embeddings], force: bool) -> tuple[bool, str]:
         settings, name = self.train, str(self.train.embeddings)
         trained_on = self.run.settings.get("train", {}).get("pairs")
-        if trained_on is not None and trained_on != digest_of(self.run.pairs_file):
+        if trained_on is not None and trained_on != self.run.pairs_digest:
             logger.info("the pairs have changed since the training: it is done anew")
             force = True
         return self.run.train(
@@ -321,8 +247,3 @@ def _asker_before(run: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     if "llm" in given or "pseudo" in given or "sources" not in before:
         return {}
     return {"pseudo": True} if before.get("llm") is None else {"llm": before["llm"]}
-
-
-def digest_of(file: Path) -> str:
-    """What tells the pairs of a training apart from others."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]

@@ -87,6 +87,11 @@ class Run:
         return QADataset.load(self.pairs_file)
 
     @property
+    def pairs_digest(self) -> str:
+        """What tells the pairs of a training apart from others."""
+        return hashlib.sha256(self.pairs_file.read_bytes()).hexdigest()[:16]
+
+    @property
     def test(self) -> QADataset:
         """The questions that were kept from training.
 
@@ -233,7 +238,7 @@ class Run:
         """
         dataset = self.dataset
         made_with = {
-            "pairs": hashlib.sha256(self.pairs_file.read_bytes()).hexdigest()[:16],
+            "pairs": self.pairs_digest,
             "embeddings": embeddings,
             "adapter": adapter,
             "expect": expect,
