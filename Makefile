@@ -17,7 +17,7 @@ demo: $(VENV)/.demo ## Train an adapter on Python's language reference and show 
 
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest -n 2 tests/unit_tests
-	$(BIN)/python -m pytest tests/integration_tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration_tests
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
