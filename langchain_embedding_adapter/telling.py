@@ -27,7 +27,8 @@ from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.result import TrainingResult
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Future, is_identity
 from langchain_embedding_adapter.selection.choice import DESCENDING, fit_chosen, folds_of
-from langchain_embedding_adapter.selection.crossvalidation import RANKED_PASSAGES, TOLERANCE
+from langchain_embedding_adapter.selection.crossvalidation import TOLERANCE
+from langchain_embedding_adapter.selection.fold_ranking import ranked_passages
 from langchain_embedding_adapter.selection.folds import Fold
 from langchain_embedding_adapter.selection.training import Task, Trained
 from langchain_embedding_adapter.selection.unseen import unseen
@@ -154,7 +155,7 @@ def _by_folds(task: Task, chosen: Candidate, kind: str) -> Lists | None:
 
 def _of_fold(fold: Fold, seed: int, base: Floats, adapted: Floats) -> Lists:
     """What a fold's questions find among the passages that it ranks, hidden ones passed over."""
-    rows = _ranked(fold, seed)
+    rows = np.sort(np.concatenate(ranked_passages(fold, seed)))
     relevant = tuple(np.concatenate(both) for both in zip(fold.examined.relevant, fold.hidden, strict=True))
     vectors = replace(
         fold.examined,
@@ -173,18 +174,6 @@ def _of_fold(fold: Fold, seed: int, base: Floats, adapted: Floats) -> Lists:
     hidden = [set(rows[count:]) for rows, count in zip(lists.right, counts, strict=True)]
     sides = [None if side is None else _without(side, hidden, counts) for side in (lists.base, lists.adapted)]
     return replace(lists, right=right, base=sides[0] or lists.base, adapted=sides[1])
-
-
-def _ranked(fold: Fold, seed: int) -> NDArray[np.intp]:
-    """Rows of the passages that a fold's cross-validation ranks, ascending."""
-    involved = [*fold.examined.relevant, *fold.hidden]
-    if fold.fitted.passages is fold.examined.passages:
-        involved += fold.fitted.relevant
-    asked = np.unique(np.concatenate(involved))
-    others = np.setdiff1d(np.arange(0 if fold.among_asked else len(fold.examined.passages)), asked)
-    if len(others) > RANKED_PASSAGES:
-        others = np.random.default_rng(seed).choice(others, RANKED_PASSAGES, replace=False)
-    return np.sort(np.concatenate([asked, others]))
 
 
 def _without(found: Found, hidden: Sequence[set[int]], counts: Sequence[int]) -> Found:

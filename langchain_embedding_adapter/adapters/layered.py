@@ -88,10 +88,11 @@ class LayeredMemoryAdapter(MemoryAdapter):
     def below(self) -> MemoryAdapter:
         """The memory below, with the arrays as they are now."""
         found = self._below
-        if found.keys is not self.below_keys or found.weight is not self.weight:
+        arrays = found.weight, found.keys, found.values, found.cell
+        now = self.weight, self.below_keys, self.below_values, self.below_cell
+        if any(one is not other for one, other in zip(arrays, now, strict=True)):
             found = copy.copy(found)
-            found.weight, found.keys, found.values = self.weight, self.below_keys, self.below_values
-            found.cell = self.below_cell
+            found.weight, found.keys, found.values, found.cell = now
             self._below = found
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from langchain_embedding_adapter.cli.flags import takes
 from langchain_embedding_adapter.cli.opening import embeddings_named, name_of_base, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, Force, RunFolder
-from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.runs.settings import TrainSettings
 
 
@@ -19,12 +18,8 @@ def train(run: RunFolder, settings: TrainSettings, force: Force = False, as_json
     improved, verdict = the_run.train(
         lambda: embeddings_named(name),
         embeddings=name,
-        adapter=settings.adapter,
-        expect=settings.expect,
-        test_size=settings.test_size,
-        validation=settings.validation,
-        config=TrainingConfig(metric=settings.metric, seed=settings.seed),
         force=force,
+        **settings.stage(),
     )
     folder = str(the_run.adapter_folder)
     show({"improved": improved, "verdict": verdict, "adapter": folder}, f"{verdict}\n{folder}", as_json)

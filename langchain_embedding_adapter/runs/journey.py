@@ -17,7 +17,6 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from langchain_embedding_adapter._files import read_json
-from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.generation import GenerationPlan
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.runs.plan import Arrival, Plan
@@ -169,12 +168,8 @@ class Journey:
         return self.run.train(
             lambda: load_embeddings(name),
             embeddings=name,
-            adapter=settings.adapter,
-            expect=settings.expect,
-            test_size=settings.test_size,
-            validation=settings.validation,
-            config=TrainingConfig(metric=settings.metric, seed=settings.seed),
             force=force,
+            **settings.stage(),
         )
 
     def _evaluate(self, load_embeddings: Callable[[str], Embeddings]) -> tuple[str, Mapping[str, Any]] | None:

@@ -193,6 +193,16 @@ class TrainSettings:
         None, "For --dry-run: price of a million tokens that are embedded.", example=0.02, least=0
     )
 
+    def stage(self) -> dict[str, Any]:
+        """What the stage is made with, as :meth:`~langchain_embedding_adapter.runs.run.Run.train` takes it."""
+        return {
+            "adapter": self.adapter,
+            "expect": self.expect,
+            "test_size": self.test_size,
+            "validation": self.validation,
+            "config": TrainingConfig(metric=self.metric, seed=self.seed),
+        }
+
 
 def style_weights(styles: Sequence[str]) -> Mapping[str, float]:
     """``natural`` and ``keywords=2`` as weights by name.

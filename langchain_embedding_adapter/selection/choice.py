@@ -47,7 +47,8 @@ from langchain_embedding_adapter.selection.candidates import (
     linear_part,
     memory_size,
 )
-from langchain_embedding_adapter.selection.crossvalidation import Examined, FitByDescent, cross_validate, moved
+from langchain_embedding_adapter.selection.crossvalidation import Examined, cross_validate
+from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, moved
 from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors

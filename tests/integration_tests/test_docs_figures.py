@@ -10,7 +10,7 @@ import pytest
 
 from langchain_embedding_adapter import LinearAdapter, TrainingConfig, WordLlamaEmbeddings
 from langchain_embedding_adapter.demo.journey import run_demo
-from langchain_embedding_adapter.selection import caution, crossvalidation
+from langchain_embedding_adapter.selection import caution, crossvalidation, fold_ranking
 from langchain_embedding_adapter.selection import choice as selection
 from langchain_embedding_adapter.selection.candidates import candidates
 from tests.snippets import CORPUS, DOCS, PAGES, ROOT, SHOWN_CORPUS
@@ -60,7 +60,7 @@ def test_the_rule_is_told_with_the_numbers_of_the_code() -> None:
         selection.LARGEST: f"at most {selection.LARGEST:,} questions",
         selection.ENOUGH[selection.NEW]: f"after {selection.ENOUGH[selection.NEW]} examined questions",
         selection.ENOUGH[selection.SAME]: f"and {selection.ENOUGH[selection.SAME]} for the same",
-        crossvalidation.RANKED_PASSAGES: f"more than {crossvalidation.RANKED_PASSAGES:,} without a question",
+        fold_ranking.RANKED_PASSAGES: f"more than {fold_ranking.RANKED_PASSAGES:,} without a question",
         crossvalidation.BEHIND: "more than half a standard error behind",
         caution.CAUTIOUS: "Half way is the rule",
     }.items():
