@@ -7,7 +7,7 @@ asks: the training itself pays nothing for it.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.evaluation.evaluate import adapter_name
-from langchain_embedding_adapter.evaluation.ranking import look_up
+from langchain_embedding_adapter.evaluation.ranking import light, look_up
 from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
@@ -40,7 +40,12 @@ PACKAGES = ("langchain-core", "numpy", "torch", "scipy")
 
 
 def with_details(
-    result: TrainingResult, task: Task, trained: Trained, expect: Future, validation: QADataset | None
+    result: TrainingResult,
+    task: Task,
+    trained: Trained,
+    expect: Future,
+    validation: QADataset | None,
+    given: Mapping[str, Any],
 ) -> TrainingResult:
     """The result, its report with what a page shows beyond scores.
 
@@ -50,8 +55,8 @@ def with_details(
         trained: What came of it.
         expect: What tomorrow's questions will be about.
         validation: The questions that decided, if some were given.
+        given: What else was asked for, by name; what is ``None`` or false was not.
     """
-    story = story_of(result, task, trained, expect)
     report, selection = trained.report, trained.selection
     asked: Literal["folds", "deciding", "pseudo"] = "deciding"
     details = report.details or Details()
@@ -61,34 +66,47 @@ def with_details(
             pseudo = report.adapted_scores is None
             asked = "pseudo" if pseudo else "deciding"
             vectors = task.vectors.take(dict.fromkeys(report.query_ids))
-        if vectors is not None:
+        if vectors is not None and not light(vectors):
+            pass  # what the report has, as far as it goes
+        elif vectors is not None:
             lists = partial(_by_winner, vectors, task.start, trained.adapter)
             details = replace(details, lists=lists)
         else:
             asked = "folds"
             kind = next((kind for kind, found in selection.reports.items() if found is report), None)
-            if selection.chosen.map.method in DESCENDING:
+            turned_down = kind is None and not trained.improved
+            if selection.chosen.map.method in DESCENDING or turned_down or not light(task.vectors):
                 details = replace(details, lists=None)
             elif kind is None:  # they were examined once more, by distance
                 details = replace(details, lists=partial(_by_parts, task, trained, expect))
             else:
                 details = replace(details, lists=partial(_by_folds, task, selection.chosen, kind))
+    apart = set(report.query_ids) if asked == "deciding" and task.validation is None else set()
+    story = story_of(result, task, trained, expect, apart, given)
     details = replace(
         details,
         dataset=task.dataset if validation is None else validation,
         story=story,
         asked=asked,
-        base_model=f"{story.base_model}{_BEFORE * (selection is not None and not is_identity(task.start))}",
+        base_model=f"{story.base_model}{_BEFORE * story.retrained}",
         adapter=story.adapter,
     )
     return replace(result, report=replace(report, details=details))
 
 
-def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Future) -> TrainingStory:
-    """How the adapter came about, in plain values."""
+def story_of(
+    result: TrainingResult,
+    task: Task,
+    trained: Trained,
+    expect: Future,
+    apart: Collection[str],
+    given: Mapping[str, Any],
+) -> TrainingStory:
+    """How the adapter came about, in plain values; ``apart`` are the questions of the dataset that only decided."""
     dataset, selection = task.dataset, trained.selection
     metric = task.config.metric
-    seen = dataset.passages_asked_about()
+    learned = [query for query in dataset.queries if query not in apart]
+    seen = {passage for query in learned for passage in dataset.relevant_docs[query]}
     told = {} if selection is None else selection.to_dict()
     futures = {}
     for kind, report in {} if selection is None else selection.reports.items():
@@ -107,7 +125,7 @@ def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Futur
         counts={
             "questions": len(dataset),
             "passages": len(task.vectors.passage_ids),
-            "passages_asked_about": len(seen),
+            "passages_asked_about": len(dataset.passages_asked_about()),
             **({"documents": len(set(dataset.documents.values()))} if dataset.documents else {}),
         },
         pseudo_questions=len(dataset.pseudo_styles),
@@ -115,11 +133,14 @@ def story_of(result: TrainingResult, task: Task, trained: Trained, expect: Futur
         digest=dataset.digest,
         settings=asdict(task.config),
         expect=expect,
+        retrained=selection is not None and not is_identity(task.start),
+        asked_for=given["adapter"] if isinstance(given.get("adapter"), str) else None,
+        given=tuple(name for name, value in given.items() if value and not isinstance(value, str)),
         teacher=None if result.teacher is None else result.teacher.reason,
         base_model=model_name(result.embeddings.embeddings),
         adapter=adapter_name(result.embeddings),
         versions=dict(_versions()),
-        questions=frozenset(dataset.queries),
+        questions=frozenset(learned),
         seen=frozenset(seen),
         seen_documents=frozenset(map(dataset.document, seen)),
     )

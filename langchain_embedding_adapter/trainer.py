@@ -200,6 +200,15 @@ class AdapterTrainer:
             logger.warning("the dataset holds its test questions; train on dataset.part('train')")
         if self.document_embeddings is not None and (teacher is not None or calibrate):
             raise ValueError("`teacher` and `calibrate` start from the base's own scores, and a bridged index has none")
+        given = {
+            "adapter": adapter,
+            "validation": validation is not None,
+            "teacher": teacher is not None,
+            "weights": bool(weights),
+            "store": store is not None,
+            "calibrate": calibrate,
+            "document_embeddings": self.document_embeddings is not None,
+        }
         stored = None if store is None else as_stored(store)
         dataset, vectors = self._embed(dataset, stored)
         bridged = self.document_embeddings is not None
@@ -234,7 +243,7 @@ class AdapterTrainer:
                 calibrate = False
             calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
             result = self._result(task, trained, expect, check, calibration)
-            result = with_details(result, task, trained, expect, validation)
+            result = with_details(result, task, trained, expect, validation, given)
             following.finish(result)
         return result
 

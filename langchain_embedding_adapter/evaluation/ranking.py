@@ -148,12 +148,17 @@ def _right_ranks(vectors: PairVectors, queries: Floats) -> tuple[tuple[int, ...]
     return tuple(ranks)
 
 
+def light(vectors: PairVectors) -> bool:
+    """Whether a report may hold on to the passages' vectors: they are few, or lie in a file."""
+    mapped = any(isinstance(array, np.memmap) for array in (vectors.passages, vectors.passages.base))
+    return mapped or vectors.passages.nbytes <= KEPT
+
+
 def _lists(
     vectors: PairVectors, queries: Floats | None, base: NDArray[np.intp], adapted: NDArray[np.intp] | None
 ) -> Lists | Callable[[], Lists]:
     """What makes the lists when they are asked for; of very many vectors the lists, as far as the rankings tell."""
-    mapped = any(isinstance(array, np.memmap) for array in (vectors.passages, vectors.passages.base))
-    if mapped or vectors.passages.nbytes <= KEPT:
+    if light(vectors):
         return partial(look_up, vectors, queries)
     found = listed(vectors, vectors.queries, base)
     moved = None if queries is None or adapted is None else listed(vectors, queries, adapted)

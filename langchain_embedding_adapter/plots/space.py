@@ -64,7 +64,7 @@ def plot_map(
     spots, start, end = place(passages), place(vectors.queries), place(sides.adapted)
     right = np.unique(np.concatenate(vectors.relevant))
     axes.scatter(
-        spots[:, 0], spots[:, 1], s=9, color="0.8", linewidths=0, label="passages", rasterized=len(spots) > 5_000
+        spots[:, 0], spots[:, 1], s=9, color="0.8", linewidths=0, label="passages", rasterized=len(spots) > MANY
     )
     axes.scatter(
         spots[right][:, 0], spots[right][:, 1], s=26, color=GREEN, marker="s", linewidths=0, label="right passages"

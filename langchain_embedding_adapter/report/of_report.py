@@ -51,8 +51,9 @@ def page_of(report: Reported) -> Page:
     explorer = None
     if dataset is not None and lists is not None:
         explorer = explorer_data(dataset, lists, report.query_ids, change, kinds=kinds)
-    seen = None if pseudo else seen_of(report, kinds, base, adapted, story)
-    unchanged = story is not None and not story.improved
+    crossed = story if details.asked == "folds" else None
+    seen = None if pseudo else seen_of(report, kinds, base, adapted, crossed)
+    improved = None if story is None or (story.retrained and details.asked == "apart") else story.improved
     base_model = details.base_model or (story and story.base_model) or ""
     return Page(
         title=clean(f"Retrieval report{': ' * bool(base_model)}{base_model}", 120),
@@ -66,13 +67,14 @@ def page_of(report: Reported) -> Page:
             found=_found(report),
             asked=details.asked,
             learned=len(story.questions.intersection(report.query_ids)) if story and story.questions else None,
-            improved=None if story is None else story.improved,
+            improved=improved,
+            retrained=story is not None and story.retrained,
             pseudo=pseudo,
             reason=clean(story.verdict, 600) if story is not None else "",
             needed=None if change is None else questions_needed(change),
             parts=() if seen is None else seen.rows,
         ),
-        tally=None if pseudo or unchanged else whole.tally,
+        tally=None if pseudo or improved is False else whole.tally,
         metrics=() if pseudo else metric_rows(report, metric),
         seen=seen,
         groups=tuple(groups),

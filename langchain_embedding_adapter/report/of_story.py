@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.page.data import Candidate, Choice, Facts
 from langchain_embedding_adapter.report.page.texts import block, clean
-from langchain_embedding_adapter.report.rows import row_of
 from langchain_embedding_adapter.report.story import TrainingStory
 
 LISTED = 14
@@ -36,10 +33,6 @@ def choice_of(story: TrainingStory) -> Choice | None:
     ranked = sorted(found, key=lambda one: (not one.chosen, -sum(gain for gain, _ in one.figures)))
     listed = ranked[:LISTED]
     listed += [one for one in ranked[LISTED:] if one.base]
-    winner = tuple(
-        row_of(name, np.asarray(sides["base"], dtype=np.float64), np.asarray(sides["adapted"], dtype=np.float64))
-        for name, sides in story.futures.items()
-    )
     return Choice(
         reason=clean(story.verdict, 600),
         metric=label(story.metric),
@@ -47,7 +40,6 @@ def choice_of(story: TrainingStory) -> Choice | None:
         candidates=tuple(listed),
         tried=len(found) + len(story.given_up),
         given_up=len(story.given_up),
-        winner=winner if story.improved else (),
     )
 
 
@@ -75,7 +67,7 @@ def facts_of(dataset: QADataset | None, story: TrainingStory | None) -> Facts:
             if name in generation:
                 counts.append((f"{name.replace('_', ' ')} of the model", f"{generation[name]:,}"))
     if story is not None and story.digest:
-        counts.append(("digest of the pairs", story.digest))
+        counts.append(("digest of the pairs", clean(story.digest, 80)))
     rejected = generation.get("rejected") or origin.get("turned_down") or {}
     kept = []
     if dataset is not None and dataset.corpus and len(dataset):
@@ -97,7 +89,7 @@ def facts_of(dataset: QADataset | None, story: TrainingStory | None) -> Facts:
 
 def use_of(story: TrainingStory | None) -> str:
     """Three lines that use the adapter; nothing where none is worth it."""
-    if story is None or not story.improved:
+    if story is None or not (story.improved or story.retrained):
         return ""
     saved = "" if story.folder else '; result.save("my-adapter") writes it'
     return (
@@ -115,12 +107,14 @@ def repeat_of(story: TrainingStory | None) -> str:
     if story.commands:
         return "\n".join(clean(line, 1_000) for line in story.commands)
     settings = ", ".join(f"{name}={value!r}" for name, value in _changed(story.settings).items())
+    adapter = f", adapter={story.asked_for!r}" if story.asked_for else ""
     expect = f", expect={story.expect!r}" if story.expect not in (None, "both") else ""
-    digest = f"  # its digest: {story.digest}" if story.digest else ""
+    given = f"  # given besides: {', '.join(clean(name, 40) for name in story.given)}" if story.given else ""
+    digest = f"  # its digest: {clean(story.digest, 80)}" if story.digest else ""
     return (
         'dataset = QADataset.load("pairs.json")' + digest + "\n"
         f"trainer = AdapterTrainer(embeddings{f', config=TrainingConfig({settings})' if settings else ''})\n"
-        f"result = trainer.train(dataset{expect})\n"
+        f"result = trainer.train(dataset{adapter}{expect}){given}\n"
         'result.report.save("report.html")'
     )
 

@@ -123,7 +123,9 @@ def _estimates(values: Array) -> list[Estimate]:
 
 def kinds_of(report: Reported, dataset: QADataset, story: TrainingStory) -> dict[str, str]:
     """For each question whether training saw its passage, or at least another one of its document."""
-    if not story.seen:
+    learned = story.questions.intersection(report.query_ids)
+    renamed = any(passage not in story.seen for query in learned for passage in dataset.relevant_docs[query])
+    if not story.seen or renamed:  # in a store, say, passages have ids of their own
         return {}
     kinds = {}
     for query in report.query_ids:

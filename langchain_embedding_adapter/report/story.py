@@ -31,6 +31,9 @@ class TrainingStory:
         digest: Tells these pairs from others.
         settings: The settings of training.
         expect: What tomorrow's questions are expected to be about.
+        retrained: Whether training started from an adapter, which it handed back where nothing beat it.
+        asked_for: The kind of adapter that was asked for by name, if one was.
+        given: What else training was given: ``"validation"``, ``"store"`` …
         teacher: How the teacher did, if there was one.
         base_model: The name of the base.
         adapter: The adapter's kind and shape.
@@ -58,6 +61,9 @@ class TrainingStory:
     digest: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     expect: str | None = None
+    retrained: bool = False
+    asked_for: str | None = None
+    given: tuple[str, ...] = ()
     teacher: str | None = None
     base_model: str | None = None
     adapter: str | None = None
@@ -86,6 +92,6 @@ class TrainingStory:
             raise ValueError(f"expected the story of a training (story.json), got {data!r:.80}")
         known = {one.name for one in fields(cls)}
         told = {name: value for name, value in data.items() if name in known}
-        for name in ("candidates", "given_up", "history"):
+        for name in ("candidates", "given_up", "history", "given"):
             told[name] = tuple(told.get(name, ()))
         return cls(**told)

@@ -52,15 +52,28 @@ def examined_by_distance(task: Task, trained: Trained, expect: Future) -> Traine
     gain = f"{figure} by Euclidean distance on {len(report.query_ids)} questions"
     if (row.gain or 0.0) > 0:
         reason = f"{trained.selection.reason} It gains {gain} that the fit had not seen."
-        return replace(trained, report=report, selection=replace(trained.selection, reason=reason))
+        return replace(trained, report=_once(report), selection=replace(trained.selection, reason=reason))
     reason = f"The base is kept: the winner by direction ({trained.selection.chosen}) does {gain}."
     selection = replace(trained.selection, chosen=BASE, reason=reason)
-    return Trained(task.start, report, trained.history, improved=False, selection=selection)
+    return Trained(task.start, _once(report), trained.history, improved=False, selection=selection)
 
 
 def _always(queries: Floats) -> Adapt:
     """An adaptation to vectors that are known."""
     return lambda _: queries
+
+
+def _once(report: RetrievalReport) -> RetrievalReport:
+    """The report with each question once, as it came first: about new passages where both futures count."""
+    first = {query: row for row, query in reversed(list(enumerate(report.query_ids)))}
+    rows = np.sort(list(first.values()))
+    adapted = report.adapted_scores or {}
+    return replace(
+        report,
+        query_ids=tuple(report.query_ids[row] for row in rows),
+        base_scores={key: scores[rows] for key, scores in report.base_scores.items()},
+        adapted_scores={key: scores[rows] for key, scores in adapted.items()},
+    )
 
 
 def _joined(parts: list[RetrievalReport]) -> RetrievalReport:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 class Tracker(Protocol):
     """Whoever is told how a training goes: any object with these three methods.
 
-    An error that one of them raises is logged, and the tracker is told no more of this training.
+    An error that one of them raises is logged, and the tracker is told no more of this training but ``finish(None)``,
+    so that it can close what it has open.
 
     Example:
         >>> class Printing:
@@ -50,7 +52,7 @@ class Tracker(Protocol):
         """It is over.
 
         Args:
-            result: What came of it; ``None`` where training failed or was interrupted.
+            result: What came of it; ``None`` where training failed or was interrupted, or the tracker itself did.
         """
 
 
@@ -100,18 +102,22 @@ class Following:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._over:
+            self._over = True
             self._tell(lambda tracker: tracker.finish(None))
 
     def _tell(self, call: Callable[[Tracker], None]) -> None:
-        self._left = [tracker for tracker in self._left if _told(tracker, call)]
+        self._left = [tracker for tracker in self._left if _told(tracker, call, self._over)]
 
 
-def _told(tracker: Tracker, call: Callable[[Tracker], None]) -> bool:
+def _told(tracker: Tracker, call: Callable[[Tracker], None], ending: bool) -> bool:
     """Whether it could be told; an error is logged."""
     try:
         call(tracker)
     except Exception:
         name = type(tracker).__name__
         logger.exception("%s failed and is told no more of this training, which goes on", name)
+        if not ending:
+            with suppress(Exception):  # it has failed before, and that is told
+                tracker.finish(None)
         return False
     return True

@@ -70,7 +70,3 @@ class TensorBoardTracker:
 
 def _tag(name: str) -> str:
     return name.replace("@", "_at_").replace(", ", " on ").replace(" ", "_")
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, (int, float)) else str(value)

@@ -96,7 +96,6 @@ class Choice:
         candidates: The best of them, winner and base among them.
         tried: How many there were.
         given_up: How many of these were given up early.
-        winner: The winner against the base in each future.
     """
 
     reason: str
@@ -105,7 +104,6 @@ class Choice:
     candidates: tuple[Candidate, ...]
     tried: int
     given_up: int
-    winner: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,13 @@ class _Numbers:
 
 
 def _hits(side: Found, row: int, passages: _Numbers) -> list[int]:
+    """Passage and score of each hit by rank; −1 for one that is not known, before others that are."""
     found: list[int] = []
-    for passage, score in zip(side.passages[row].tolist(), side.scores[row].tolist(), strict=True):
-        if passage != NOTHING:
-            found += [passages.of(passage), round(1000 * score)]
+    hits = list(zip(side.passages[row].tolist(), side.scores[row].tolist(), strict=True))
+    while hits and hits[-1][0] == NOTHING:
+        hits.pop()
+    for passage, score in hits:
+        found += [-1, 0] if passage == NOTHING else [passages.of(passage), round(1000 * score)]
     return found
 
 

@@ -130,7 +130,7 @@
 
   function hits(flat, ranks, one) {
     const found = [];
-    for (let at = 0; at < flat.length; at += 2) found.push({ passage: flat[at], score: flat[at + 1] / 1000, rank: at / 2 + 1 });
+    for (let at = 0; at < flat.length; at += 2) if (flat[at] >= 0) found.push({ passage: flat[at], score: flat[at + 1] / 1000, rank: at / 2 + 1 });
     const listed = new Set(found.map((hit) => hit.passage));
     one.right.forEach((passage, place) => {
       if (!listed.has(passage)) found.push({ passage, score: null, rank: ranks[place] || null, beyond: true });

@@ -18,6 +18,7 @@ def verdict(
     asked: Literal["apart", "folds", "deciding", "pseudo"] = "apart",
     learned: int | None = None,
     improved: bool | None = None,
+    retrained: bool = False,
     pseudo: bool = False,
     reason: str = "",
     needed: int | None = None,
@@ -30,6 +31,7 @@ def verdict(
         found: The share of the questions that find a right passage among the first ten, base and adapted.
         asked: What the questions were to the adapter; see :class:`~langchain_embedding_adapter.report.details.Details`.
         learned: Of questions kept apart, how many training has learned from all the same; ``None`` if nobody knows.
+        retrained: Whether training started from an adapter.
         improved: Whether training kept an adapter; ``None`` where nothing is known of a training.
         pseudo: Whether nobody has asked these questions.
         reason: Training's own words.
@@ -66,6 +68,15 @@ def verdict(
             plainly=_share(found),
             advice="Train an adapter and evaluate it on the same questions: then this page sets the one against the "
             "other.",
+        )
+    if improved is False and retrained:
+        return Verdict(
+            "kept",
+            "Keep the adapter from before",
+            "Nothing that was tried could be relied on to beat the adapter that training started from, and it is "
+            f"kept: {row.name} {row.base.mean:.3f}{_interval(row.base.low, row.base.high)} on {count}.",
+            plainly=_share((found[0], None) if found else None),
+            advice="There is nothing new to ship: what training handed back answers as the adapter from before does.",
         )
     if improved is False:
         return Verdict(
