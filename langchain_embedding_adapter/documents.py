@@ -137,7 +137,7 @@ def _load_jsonl(file: Path) -> list[Document]:
         if text is None:
             raise ValueError(f"{file}, record {number}, has no text; expected one of {', '.join(_TEXT_FIELDS)}")
         metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
-        key = str(row["id"]) if "id" in row else None
+        key = None if row.get("id") is None else str(row["id"])
         documents.append(Document(text, id=key, metadata={"source": row.get("source", str(file)), **(metadata or {})}))
     return documents
 

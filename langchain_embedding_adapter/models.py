@@ -42,6 +42,13 @@ def model_name(embeddings: Any) -> str:
     return name
 
 
+def vectors_name(embeddings: Any) -> str:
+    """:func:`model_name`, and whatever else decides what the vectors are: a deployment, a number of dimensions."""
+    given = getattr(embeddings, "model_fields_set", ())
+    told = {name: getattr(embeddings, name, None) for name in ("deployment", "dimensions") if name in given}
+    return model_name(embeddings) + "".join(f", {name} {value}" for name, value in told.items() if value is not None)
+
+
 def query_prefix(embeddings: Embeddings) -> str | None:
     """What the embeddings put before a question, where their class says so.
 

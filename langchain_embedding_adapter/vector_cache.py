@@ -12,7 +12,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.models import model_name
+from langchain_embedding_adapter.models import vectors_name
 
 Floats = NDArray[np.float32]
 
@@ -68,6 +68,6 @@ class VectorCache:
 
 def cache_of(other: Embeddings, cache: VectorCache, embeddings: Embeddings) -> VectorCache:
     """Where to keep vectors of a model used beside ``embeddings``: apart from its own where both go by one name."""
-    if other is embeddings or model_name(other) != model_name(embeddings):
+    if other is embeddings or vectors_name(other) != vectors_name(embeddings):
         return cache
     return cache.beside("the index's own model")

@@ -19,7 +19,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter._progress import progress_bar
-from langchain_embedding_adapter.models import model_name
+from langchain_embedding_adapter.models import vectors_name
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
 
@@ -222,7 +222,7 @@ def embed_queries(
         "query",
         lambda part: embed_each_query(embeddings, part),
         QUERY_CONCURRENCY * 4,
-        model_name(embeddings),
+        vectors_name(embeddings),
         cache or VectorCache(),
         show_progress,
     )
@@ -241,7 +241,7 @@ def embed_passages(
         "document",
         embeddings.embed_documents,
         DOCUMENT_BATCH,
-        model_name(embeddings),
+        vectors_name(embeddings),
         cache or VectorCache(),
         show_progress,
     )
@@ -251,7 +251,7 @@ def remember_documents(
     cache: VectorCache, embeddings: Embeddings, texts: Sequence[str], vectors: NDArray[np.floating[Any]]
 ) -> None:
     """Keep vectors of documents that are known already, as if ``embeddings`` had just been asked for them."""
-    name = model_name(embeddings)
+    name = vectors_name(embeddings)
     cache.store({_key(name, "document", text): vector for text, vector in zip(texts, vectors, strict=True)})
 
 

@@ -64,6 +64,10 @@ class Found:
         Beside each passage of the base stands where the adapter has it, and the other way round; ✔ marks one that is
         known to answer.
         """
+        if not self.base:  # another model built the index, and its own queries are not known
+            cell = width - len("| rank |  |")
+            only = [[str(hit.rank), _cell("", hit, cell, ids)] for hit in self.adapted]
+            return aligned(["rank", "adapted"], only)
         base, adapted = moves(self.base, self.adapted, gone="gone"), moves(self.adapted, self.base, gone="new")
         if width < NARROW:
             parts = []

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
@@ -17,7 +16,7 @@ from langchain_embedding_adapter.models import model_name
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.tables import aligned, format_p_value, start_of
-from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
 from langchain_embedding_adapter.vectors import Floats, embed_dataset, unit
 
 KS = (5, 10)
@@ -184,7 +183,7 @@ def _differences(
     few = dataset.subset(asked)
     ranks = []
     for embeddings, ways in ((first, (None, first)), (second, (second,))):
-        ranks += [_first_ranks(few, asked, embeddings.embeddings, way, cache) for way in ways]
+        ranks += [_first_ranks(few, asked, embeddings, way, cache) for way in ways]
     return tuple(
         Difference(
             question=dataset.queries[query],
@@ -197,10 +196,17 @@ def _differences(
 
 
 def _first_ranks(
-    dataset: QADataset, asked: Sequence[str], base: Embeddings, way: AdaptedEmbeddings | None, cache: VectorCache
+    dataset: QADataset,
+    asked: Sequence[str],
+    embeddings: AdaptedEmbeddings,
+    way: AdaptedEmbeddings | None,
+    cache: VectorCache,
 ) -> list[int]:
     """From 1, where each question finds the first passage that answers it."""
-    vectors = embed_dataset(base, dataset, cache=cache, show_progress=False)
+    index = embeddings.document_embeddings
+    asking = index if way is None else embeddings.embeddings
+    kept = cache if way is not None else cache_of(index, cache, embeddings.embeddings)
+    vectors = embed_dataset(asking, dataset, document_embeddings=index, cache=kept, show_progress=False)
     queries: Floats = vectors.queries if way is None else way.adapt(vectors.queries)
     scores = unit(queries) @ unit(vectors.passages).T
     places: Mapping[str, int] = {query: row for row, query in enumerate(vectors.query_ids)}

@@ -145,6 +145,7 @@ class Run:
             self.chunks_file, [{"id": c.id, "text": c.page_content, "metadata": _plain(c.metadata)} for c in chunks]
         )
         if load_llm is None:
+            self._forget_generation()
             dataset = generate_pseudo_questions(chunks)
         else:
             dataset = generate_qa_pairs(
@@ -201,6 +202,7 @@ class Run:
         """Take over pairs from a file or BEIR folder instead of generating them."""
         made_with = {"from": str(source)}
         if not self._kept("pairs", self.pairs_file, made_with, force):
+            self._forget_generation()
             QADataset.load(source).save(self.pairs_file)
             self._record("pairs", made_with)
         return self.dataset
@@ -250,7 +252,6 @@ class Run:
         verdict_file = self.folder / "verdict.json"
         if not self._kept("train", verdict_file, made_with, force):
             train, test = self._split(dataset, test_size, config.seed)
-            write_json(self.split_file, {"train": list(train), "test": list(test)})
             trainer = AdapterTrainer(load_embeddings(), config=config, show_progress=show_progress, cache=self.cache)
             result = trainer.train(
                 dataset.subset(train),
@@ -258,6 +259,8 @@ class Run:
                 expect=expect,
                 validation=self._validation(validation),
             )
+            verdict_file.unlink(missing_ok=True)  # from here to the end a stop leaves a stage that is made anew
+            write_json(self.split_file, {"train": list(train), "test": list(test)})
             result.save(self.adapter_folder)
             self.report_file.unlink(missing_ok=True)
             self.page_file.unlink(missing_ok=True)
@@ -342,6 +345,11 @@ class Run:
             return self.questions(validation)
         return self.dataset.part("validation") if "validation" in self.dataset.parts.values() else None
 
+    def _forget_generation(self) -> None:
+        """What a chat model's generation came to; its answers stay."""
+        for name in ("summary.json", "rejected.jsonl"):
+            self.answers_file.with_suffix(f".{name}").unlink(missing_ok=True)
+
     def _split(self, dataset: QADataset, test_size: float, seed: int) -> tuple[Collection[str], Collection[str]]:
         """The ids of the questions to learn from and of those kept for the test."""
         if dataset.pseudo_styles:
@@ -351,6 +359,8 @@ class Run:
             if "test" in laid_down.parts.values():
                 logger.info("the pairs say which of them are for the test; the share asked for is of no effect")
                 return dataset.queries, laid_down.part("test").queries
+        if not 0 < test_size < 1:
+            raise ValueError(f"test_size must lie between 0 and 1, got {test_size!r}")
         try:
             train, test = dataset.split(test_size, seed=seed)
         except ValueError:

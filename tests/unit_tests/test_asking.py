@@ -87,3 +87,14 @@ def test_a_faiss_folder_is_searched_as_it_is(base: AngleEmbeddings, tmp_path: Pa
     assert base.documents == []
     with pytest.raises(FileNotFoundError, match=r"holds no FAISS index: expected the files index.faiss and index.pkl"):
         faiss_folder(tmp_path, base)
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_of_another_models_index_only_the_adapted_side_is_known(base: AngleEmbeddings, width: int) -> None:
+    narrow = AdaptedEmbeddings(base, LinearAdapter(DIMENSIONS, 4))
+    passages = StoredVectors(("a", "b"), ("one", "two"), ({}, {}), np.eye(2, 4, dtype=np.float32), "cosine", True, 2)
+    found = SideBySide(narrow, passages).ask("q 0 0", 2)
+    assert found.base == ()
+    shown = found.shown(width).splitlines()
+    assert shown[0].split() == ["|", "rank", "|", "adapted", "|"]
+    assert len(shown) == 4

@@ -65,3 +65,13 @@ def test_two_bases_are_shown_apart(base: AngleEmbeddings) -> None:
 def test_a_metric_that_nobody_counts_is_refused(base: AngleEmbeddings) -> None:
     with pytest.raises(ValueError, match="unknown metric 'ndgc@10'; expected one of hit_rate@5"):
         compare_adapters(nothing(base), nothing(base), world(step=60), metric="ndgc@10")
+
+
+def test_passages_of_another_model_are_embedded_by_it(base: AngleEmbeddings) -> None:
+    old, dataset = AngleEmbeddings(turn=0), world(step=60)
+    turned = AdaptedEmbeddings(base, turned_back(base).adapter, document_embeddings=old)
+    same = AdaptedEmbeddings(base, nothing(base).adapter, document_embeddings=old)
+    found = compare_adapters(turned, same, dataset)
+    assert {each.ranks[:2] for each in found.differences} == {(1, 1)}  # the index's own queries; the adapted ones
+    assert sorted(old.documents) == sorted(dataset.corpus.values())
+    assert not base.documents

@@ -163,3 +163,21 @@ def test_without_jinja_there_is_no_page_and_that_is_said(
     gone = command("run", "r", "--pairs", pairs)
     assert "pip install 'langchain-embedding-adapter[report]'" in gone.err
     assert "report.html" not in gone.out
+
+
+def test_a_training_that_fails_leaves_the_test_of_the_one_before(command, base, pairs: Path) -> None:
+    command("train", "r", "--pairs", pairs, "--embeddings", "c:d")
+    before = Path("r/split.json").read_text()
+    failed = command("train", "r", "--embeddings", "c:d", "--seed", 5, "--force", "--validation", "nofile.json")
+    assert failed.code == 1
+    assert Path("r/split.json").read_text() == before
+    assert command("train", "r", "--embeddings", "c:d", "--seed", 5, "--force").code == 0
+    assert Path("r/split.json").read_text() != before
+
+
+def test_pairs_from_elsewhere_forget_what_a_generation_came_to(command, llm, base, shelf: Path, pairs: Path) -> None:
+    command("pairs", "r", shelf, "--llm", "a:b")
+    assert Path("r/answers.summary.json").is_file()
+    assert command("train", "r", "--pairs", pairs, "--embeddings", "c:d", "--force").code == 0
+    assert not Path("r/answers.summary.json").exists()
+    assert Path("r/answers.jsonl").is_file()

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
 from langchain_embedding_adapter.local import WordLlamaEmbeddings
-from langchain_embedding_adapter.models import load_chat_model, load_embeddings, model_name
+from langchain_embedding_adapter.models import load_chat_model, load_embeddings, model_name, vectors_name
 
 
 def named(**attributes: object) -> Embeddings:
@@ -39,6 +39,18 @@ def test_the_name_of_openai_embeddings() -> None:
     openai = pytest.importorskip("langchain_openai")
     embeddings = openai.OpenAIEmbeddings(model="text-embedding-3-small", api_key="none")
     assert model_name(embeddings) == "OpenAIEmbeddings:text-embedding-3-small"
+
+
+def test_what_decides_the_vectors_tells_kept_ones_apart() -> None:
+    openai = pytest.importorskip("langchain_openai")
+    options = {"api_key": "none", "azure_endpoint": "https://x", "api_version": "1"}
+    names = [
+        vectors_name(openai.AzureOpenAIEmbeddings(azure_deployment=name, **options)) for name in ("one", "another")
+    ]
+    assert names[0] != names[1]
+    whole = openai.OpenAIEmbeddings(model="m", api_key="none")
+    assert vectors_name(whole) == model_name(whole)
+    assert vectors_name(openai.OpenAIEmbeddings(model="m", dimensions=256, api_key="none")) != vectors_name(whole)
 
 
 @pytest.mark.parametrize("load", [load_embeddings, load_chat_model])
