@@ -27,8 +27,10 @@ from langchain_embedding_adapter import (
 )
 from langchain_embedding_adapter.evaluation import ranking
 from langchain_embedding_adapter.evaluation.ranking import compare
+from langchain_embedding_adapter.report.details import NOTHING, Found
 from langchain_embedding_adapter.report.intervals import bootstrap_intervals
 from langchain_embedding_adapter.report.of_report import page_of
+from langchain_embedding_adapter.report.page.explorer import _hits, _Numbers
 from langchain_embedding_adapter.report.page.words import verdict
 from langchain_embedding_adapter.report.rows import SEEN, UNSEEN, row_of
 from langchain_embedding_adapter.report.story import TrainingStory
@@ -281,6 +283,45 @@ def test_whatever_decided_its_questions_can_be_looked_at() -> None:
         assert len(page.explorer["questions"]) == len(trained.report.query_ids)
         assert any("decided" in caveat for caveat in page.verdict.caveats)
         _agree(trained.report)
+
+    assert page.seen is not None  # they were held out by whole documents
+    assert [row.name for row in page.seen.rows] == [UNSEEN]
+
+
+def test_a_retraining_without_a_further_gain_is_no_kept_base() -> None:
+    train, test = world().split(0.3, seed=0)
+    trainer = AdapterTrainer(AngleEmbeddings(), show_progress=False)
+    again = trainer.train(train, adapter=turned_back(AngleEmbeddings()).adapter)
+    assert not again.improved
+    assert page_of(again.report).verdict.headline == "Keep the adapter from before"
+    page = page_of(again.evaluate(test))
+    assert page.verdict.outcome == "ship"
+    assert page.tally is not None
+    assert "from_pretrained" in page.use
+
+
+def test_what_was_asked_for_is_in_what_repeats_it() -> None:
+    train, test = world().split(0.3, seed=0)
+    trainer = AdapterTrainer(AngleEmbeddings(), show_progress=False, config=TrainingConfig(epochs=1))
+    trained = trainer.train(train, adapter="low-rank", validation=test)
+    repeat = page_of(trained.report).repeat
+    assert "trainer.train(dataset, adapter='low-rank')  # given besides: validation" in repeat
+    details = trained.report.details
+    foreign = replace(details, story=replace(details.story, digest="x\nimport os"))
+    assert "\nimport os" not in page_of(replace(trained.report, details=foreign)).repeat
+
+
+def test_passages_by_other_ids_are_not_called_unseen() -> None:
+    dataset, base = world(), AngleEmbeddings()
+    store = InMemoryVectorStore(base)
+    store.add_texts(list(dataset.corpus.values()), ids=[f"other-{key}" for key in dataset.corpus])
+    trained = AdapterTrainer(base, show_progress=False).train(dataset)
+    assert page_of(trained.evaluate(dataset, store=store)).seen is None
+
+
+def test_a_hit_that_is_not_known_keeps_its_place() -> None:
+    found = Found(np.array([[NOTHING, 4, NOTHING]]), np.array([[0.9, 0.8, 0.7]], np.float32), ((2,),))
+    assert _hits(found, 0, _Numbers()) == [-1, 0, 0, 800]
 
 
 def test_where_nobody_asked_nothing_is_claimed(parts: tuple[QADataset, QADataset]) -> None:
