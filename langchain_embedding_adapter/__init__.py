@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
     from langchain_embedding_adapter.embeddings.moving_in import load_llama_index_adapter, load_openai_matrix
     from langchain_embedding_adapter.embeddings.routing import AdapterRouter
+    from langchain_embedding_adapter.engines import RayEngine
     from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
     from langchain_embedding_adapter.evaluation.through_store import StoreReport
     from langchain_embedding_adapter.generation import (
@@ -92,6 +93,7 @@ _HOMES = {
     "QADataset": "pairs.dataset",
     "QuestionRules": "questions.filters",
     "QuestionStyle": "questions.styles",
+    "RayEngine": "engines",
     "RetrievalReport": "report.retrieval",
     "ScoreCalibration": "calibration",
     "StoreReader": "stores",
@@ -149,6 +151,7 @@ __all__ = [
     "QADataset",
     "QuestionRules",
     "QuestionStyle",
+    "RayEngine",
     "RetrievalReport",
     "ScoreCalibration",
     "StoreReader",

@@ -25,7 +25,7 @@ from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.vector_cache import VectorCache
-from langchain_embedding_adapter.vectors import PairVectors
+from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
 
@@ -111,14 +111,14 @@ class Consultation:
         passages (temperature scaling, Guo et al., 2017, arXiv:1706.04599).
         """
         nearest = nearest_passages(vectors.asked_about(), vectors.queries, config.teacher_depth)
-        asked = np.unique(np.concatenate(vectors.relevant))
+        asked = np.unique(vectors.relevant.flat)
         listed = [np.union1d(asked[row], found) for row, found in zip(nearest, vectors.relevant, strict=True)]
         opinions = self._opinions(dataset, vectors, listed)
         factor = _calibrated(
             opinions, [np.isin(row, found) for row, found in zip(listed, vectors.relevant, strict=True)]
         )
         logger.info("one unit of the teacher's scores is worth %.3g in log-odds", factor)
-        return replace(vectors, listed=tuple(listed), opinions=tuple(factor * own for own in opinions))
+        return replace(vectors, listed=Ragged.of(listed), opinions=Ragged.of(factor * own for own in opinions))
 
     def _opinions(
         self, dataset: QADataset, vectors: PairVectors, listed: Sequence[NDArray[np.intp]]

@@ -32,7 +32,7 @@ from langchain_embedding_adapter.selection.fold_ranking import ranked_passages
 from langchain_embedding_adapter.selection.folds import Fold
 from langchain_embedding_adapter.selection.training import Task, Trained
 from langchain_embedding_adapter.selection.unseen import unseen
-from langchain_embedding_adapter.vectors import Floats, PairVectors
+from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged
 
 _BEFORE = ", with the adapter that training started from"
 PACKAGES = ("langchain-core", "numpy", "torch", "scipy")
@@ -177,20 +177,20 @@ def _by_folds(task: Task, chosen: Candidate, kind: str) -> Lists | None:
 def _of_fold(fold: Fold, seed: int, base: Floats, adapted: Floats) -> Lists:
     """What a fold's questions find among the passages that it ranks, hidden ones passed over."""
     rows = np.sort(np.concatenate(ranked_passages(fold, seed)))
-    relevant = tuple(np.concatenate(both) for both in zip(fold.examined.relevant, fold.hidden, strict=True))
+    relevant = Ragged.of(np.concatenate(both) for both in zip(fold.examined.relevant, fold.hidden, strict=True))
     vectors = replace(
         fold.examined,
         queries=base,
         passages=fold.examined.passages[rows],
         passage_ids=tuple(fold.examined.passage_ids[row] for row in rows.tolist()),
-        relevant=tuple(np.searchsorted(rows, found) for found in relevant),
-        grades=tuple(np.ones(len(found)) for found in relevant),
+        relevant=relevant.like(np.searchsorted(rows, relevant.flat)),
+        grades=relevant.like(np.ones(len(relevant.flat))),
     )
     most = max((len(found) for found in fold.hidden), default=0)
     lists = look_up(vectors, adapted, DEPTH + most)
     if not most:
         return lists
-    counts = [len(found) for found in fold.examined.relevant]
+    counts = fold.examined.relevant.counts.tolist()
     right = tuple(rows[:count] for rows, count in zip(lists.right, counts, strict=True))
     hidden = [set(rows[count:]) for rows, count in zip(lists.right, counts, strict=True)]
     sides = [None if side is None else _without(side, hidden, counts) for side in (lists.base, lists.adapted)]

@@ -17,7 +17,7 @@ from langchain_embedding_adapter.bridging.report import BridgeReport, BridgeRow
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.fitting import filled, fit_linear, memory_for
-from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
 
 METRIC, DEPTH = "ndcg@10", 10
 FEWEST = 20
@@ -56,8 +56,8 @@ class BridgeVectors:
             passage_ids=tuple(map(str, range(len(passages)))),
             queries=self.questions[questions],
             passages=passages,
-            relevant=tuple(self.about[questions][:, None]),
-            grades=(np.ones(1),) * len(questions),
+            relevant=Ragged.in_rows(self.about[questions], np.ones_like(questions)),
+            grades=Ragged.in_rows(np.ones(len(questions)), np.ones_like(questions)),
         )
 
 

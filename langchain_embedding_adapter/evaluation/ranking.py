@@ -120,7 +120,7 @@ def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequenc
         gains[row, : len(ranking)] = [grade.get(passage, 0.0) for passage in ranking.tolist()]
         best = np.sort(vectors.grades[row])[::-1][: max(ks)]
         ideal[row, : len(best)] = best
-    return compute_metrics(gains, ideal, np.array([len(found) for found in vectors.relevant]), ks)
+    return compute_metrics(gains, ideal, vectors.relevant.counts, ks)
 
 
 def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[Floats]:

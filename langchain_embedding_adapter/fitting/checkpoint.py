@@ -95,10 +95,8 @@ def fingerprint(
         *adapter.to_arrays().values(),
         vectors.queries,
         vectors.passages,
-        *vectors.relevant,
-        *vectors.grades,
-        *vectors.listed,
-        *vectors.opinions,
+        *(part for rows in (vectors.relevant, vectors.grades) for part in (rows.offsets, rows.flat)),
+        *(part for rows in (vectors.listed, vectors.opinions) for part in (rows.offsets, rows.flat)),
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -102,7 +102,7 @@ def recall_table(vectors: PairVectors, out_features: int, below: BaseAdapter | N
 
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
-    passages = unit(vectors.passages[np.concatenate(vectors.relevant)])
+    passages = unit(vectors.passages[vectors.relevant.flat])
     _, starts = np.unique(vectors.pair_rows, return_index=True)
     answers = np.add.reduceat(vectors.shares.astype(np.float32)[:, None] * passages, starts)
     return unit(vectors.queries), answers

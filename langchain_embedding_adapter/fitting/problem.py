@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from langchain_embedding_adapter.losses import (
     multi_positive_softmax,
 )
 from langchain_embedding_adapter.stores import Metric
-from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+from langchain_embedding_adapter.vectors import NO_ROWS, NO_SCORES, Floats, PairVectors, unit
 
 QuestionWeights = Mapping[str, float]
 """How much questions count, by id; 1 where one is not named."""
@@ -71,8 +70,8 @@ class Problem:
             vectors = vectors.asked_about()
         queries, passages = (as_tensor(part).to(device) for part in (unit(vectors.queries), vectors.targets))
         rows = torch.from_numpy(vectors.pair_rows).to(device)
-        columns = torch.from_numpy(np.concatenate(vectors.relevant).astype(np.int64)).to(device)
-        listed = [len(found) for found in vectors.listed] if config.teacher_share else []
+        columns = torch.from_numpy(vectors.relevant.flat.astype(np.int64)).to(device)
+        listed, opinions = (vectors.listed, vectors.opinions) if config.teacher_share else (NO_ROWS, NO_SCORES)
         masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config, vectors.metric)
         return cls(
             queries=queries,
@@ -82,9 +81,9 @@ class Problem:
             weights=torch.from_numpy(_pair_weights(vectors, question_weights or {})).to(device),
             masked_rows=masked_rows,
             masked_columns=masked_columns,
-            listed_rows=torch.from_numpy(np.repeat(np.arange(len(listed)), listed)).to(device),
-            listed_columns=_joined(vectors.listed if listed else (), np.int64).to(device),
-            opinions=_joined(vectors.opinions if listed else (), np.float32).to(device),
+            listed_rows=torch.from_numpy(listed.rows).to(device),
+            listed_columns=torch.from_numpy(listed.flat.astype(np.int64)).to(device),
+            opinions=torch.from_numpy(opinions.flat.astype(np.float32)).to(device),
             teacher_share=config.teacher_share if listed else 0.0,
         )
 
@@ -161,10 +160,6 @@ def as_tensor(vectors: Floats) -> Tensor:
     Their products would be denormal numbers, which processors multiply several times slower.
     """
     return torch.hardshrink(torch.from_numpy(vectors), 1e-15)
-
-
-def _joined(parts: tuple[NDArray[Any], ...], dtype: type) -> Tensor:
-    return torch.from_numpy(np.concatenate([*parts, np.array([])]).astype(dtype))
 
 
 def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:

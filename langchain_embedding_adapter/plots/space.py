@@ -62,7 +62,7 @@ def plot_map(
 
     axes = sheet(ax, width=6.4, height=5.4)
     spots, start, end = place(passages), place(vectors.queries), place(sides.adapted)
-    right = np.unique(np.concatenate(vectors.relevant))
+    right = np.unique(vectors.relevant.flat)
     axes.scatter(
         spots[:, 0], spots[:, 1], s=9, color="0.8", linewidths=0, label="passages", rasterized=len(spots) > MANY
     )

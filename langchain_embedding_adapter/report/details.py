@@ -5,7 +5,7 @@ The lists are made when they are asked for: an evaluation that nobody looks into
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,8 +49,8 @@ class Lists:
         adapted: With the adapted ones; ``None`` where there are none.
     """
 
-    query_ids: tuple[str, ...]
-    passage_ids: tuple[str, ...]
+    query_ids: Sequence[str]
+    passage_ids: Sequence[str]
     right: tuple[tuple[int, ...], ...]
     base: Found
     adapted: Found | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +67,7 @@ class RetrievalReport:
             that is not known. They hold on to the vectors: ``replace(report, details=None)`` lets go of them.
     """
 
-    query_ids: tuple[str, ...]
+    query_ids: Sequence[str]
     passages: int
     base_scores: Scores
     adapted_scores: Scores | None = None

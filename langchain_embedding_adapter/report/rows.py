@@ -30,7 +30,7 @@ class Reported(Protocol):
     """What a page needs of a report."""
 
     @property
-    def query_ids(self) -> tuple[str, ...]:
+    def query_ids(self) -> Sequence[str]:
         """The questions."""
 
     @property

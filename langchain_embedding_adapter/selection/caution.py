@@ -20,7 +20,7 @@ from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Qu
 from langchain_embedding_adapter.selection.choice import LARGEST, VALIDATION, Gains, Selection, gains_of, standard_error
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
 from langchain_embedding_adapter.selection.folds import Fold, topic_folds
-from langchain_embedding_adapter.vectors import PairVectors
+from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,8 @@ def select_cautiously(
         validation: Real questions to check it on.
         question_weights: How much questions count in the fit, by id.
     """
-    nothing = np.array([], dtype=np.intp)
     if validation is not None:
-        folds = {VALIDATION: [Fold(vectors, validation, (nothing,) * len(validation.query_ids))]}
+        folds = {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
     else:
         folds = {OTHER_STYLES: _style_folds(vectors, styles, config)}
     fitted = QueryMap("convex", config.scale, config.ridge, config.negatives, taught=bool(vectors.listed))
@@ -120,7 +119,7 @@ def _style_folds(vectors: PairVectors, styles: Mapping[str, str], config: Traini
                 Fold(
                     fold.fitted.rows(np.flatnonzero(inside)),
                     fold.examined.rows(kept),
-                    tuple(fold.hidden[row] for row in kept),
+                    fold.hidden.take(kept),
                     among_asked=True,
                 )
             )

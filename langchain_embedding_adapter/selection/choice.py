@@ -51,7 +51,7 @@ from langchain_embedding_adapter.selection.crossvalidation import Examined, cros
 from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, moved
 from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
 from langchain_embedding_adapter.tables import aligned
-from langchain_embedding_adapter.vectors import PairVectors
+from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
 
@@ -180,8 +180,7 @@ def select(
         ValueError: If there are too few questions, or all are about one passage.
     """
     if validation is not None:
-        nothing = np.array([], dtype=np.intp)
-        kinds = {VALIDATION: [Fold(vectors, validation, (nothing,) * len(validation.query_ids))]}
+        kinds = {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
     else:
         kinds = folds_of(vectors, config)
     choices = [
@@ -315,7 +314,7 @@ def folds_of(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fol
     if min(map(len, folds.values())) < 2:
         raise ValueError(
             "training needs different questions about at least two passages, to fit on some and examine with others; "
-            f"got {len(vectors.query_ids)} about {len(np.unique(np.concatenate(vectors.relevant)))}"
+            f"got {len(vectors.query_ids)} about {len(np.unique(vectors.relevant.flat))}"
         )
     examined = {kind: np.cumsum([len(fold.examined.query_ids) for fold in found]) for kind, found in folds.items()}
     return {kind: found[: 1 + int((examined[kind] < ENOUGH[kind]).sum())] for kind, found in folds.items()}

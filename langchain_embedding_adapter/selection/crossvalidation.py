@@ -30,7 +30,7 @@ from langchain_embedding_adapter.selection.candidates import (
 )
 from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, FoldRanking, Ranks, passages_asked_about
 from langchain_embedding_adapter.selection.folds import Fold
-from langchain_embedding_adapter.vectors import PairVectors
+from langchain_embedding_adapter.vectors import NO_ROWS, NO_SCORES, PairVectors, Ragged
 
 BEHIND = 0.5
 """A map is given up when, after the first folds, its best candidate is behind by so many standard errors everywhere."""
@@ -66,7 +66,7 @@ class Examined:
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
         """Each right passage's question and grade, how many a question has, and its grades from the highest on."""
-        rows, grades = self.vectors.pair_rows, np.concatenate(self.vectors.grades)
+        rows, grades = self.vectors.pair_rows, self.vectors.grades.flat
         return rows, grades, np.bincount(rows), grades[np.lexsort((-grades, rows))]
 
     def report(self, candidate: Candidate, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
@@ -129,10 +129,10 @@ def _joined(results: Sequence[tuple[Fold, dict[Candidate, Ranks]]], choices: Seq
         parts[0],
         query_ids=tuple(query for part in parts for query in part.query_ids),
         queries=np.concatenate([part.queries for part in parts]),
-        relevant=tuple(found for part in parts for found in part.relevant),
-        grades=tuple(found for part in parts for found in part.grades),
-        listed=(),
-        opinions=(),
+        relevant=Ragged.of(found for part in parts for found in part.relevant),
+        grades=Ragged.of(found for part in parts for found in part.grades),
+        listed=NO_ROWS,
+        opinions=NO_SCORES,
     )
     everything = len(parts[0].passages)
     passages = max(len(passages_asked_about(fold)) if fold.among_asked else everything for fold, _ in results)

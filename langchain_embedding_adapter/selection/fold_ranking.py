@@ -37,7 +37,7 @@ from langchain_embedding_adapter.selection.candidates import (
     linear_part,
 )
 from langchain_embedding_adapter.selection.folds import Fold
-from langchain_embedding_adapter.vectors import PairVectors, unit
+from langchain_embedding_adapter.vectors import PairVectors, Ragged, unit
 
 RANKED_PASSAGES = 16_384
 """Most passages without a question that are ranked: of more, a random part, and the base suffers as the adapted do."""
@@ -238,14 +238,12 @@ def ranked_passages(fold: Fold, seed: int) -> tuple[NDArray[np.intp], NDArray[np
 
 def passages_asked_about(fold: Fold) -> NDArray[np.intp]:
     """Rows of the passages that have a question anywhere in the fold, ascending."""
-    involved = [*fold.examined.relevant, *fold.hidden]
+    involved = [fold.examined.relevant.flat, fold.hidden.flat]
     if fold.fitted.passages is fold.examined.passages:
-        involved += fold.fitted.relevant
+        involved.append(fold.fitted.relevant.flat)
     return np.unique(np.concatenate(involved))
 
 
-def _entries(passages: Sequence[NDArray[np.intp]], asked: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+def _entries(passages: Ragged[np.intp], asked: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
     """Question and column of each of these passages, given for each question."""
-    rows = np.repeat(np.arange(len(passages)), [len(found) for found in passages])
-    columns = np.searchsorted(asked, np.concatenate(passages).astype(np.intp))
-    return torch.from_numpy(rows), torch.from_numpy(columns)
+    return torch.from_numpy(passages.rows), torch.from_numpy(np.searchsorted(asked, passages.flat))

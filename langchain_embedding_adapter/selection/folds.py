@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
 
 LARGEST_SAMPLE = 4096
 """Most passages that are looked at to find the clusters; the others join the nearest one."""
@@ -35,7 +35,7 @@ class Fold:
 
     fitted: PairVectors
     examined: PairVectors
-    hidden: tuple[Indices, ...]
+    hidden: Ragged[np.intp]
     among_asked: bool = False
 
 
@@ -44,12 +44,11 @@ def question_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
     numbers: dict[bytes, int] = {}
     same = [numbers.setdefault(query.tobytes(), len(numbers)) for query in vectors.queries]
     side = (np.random.default_rng(seed).permutation(len(numbers)) % count)[same]
-    nothing: Indices = np.array([], dtype=np.intp)
     return [
         Fold(
             vectors.rows(np.flatnonzero(side != number)),
             vectors.rows(np.flatnonzero(side == number)),
-            (nothing,) * int((side == number).sum()),
+            Ragged.empty(int((side == number).sum()), np.intp),
         )
         for number in range(count)
         if 0 < (side == number).sum() < len(side)
@@ -62,9 +61,9 @@ def topic_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
     A question about passages of several folds is examined in the one that holds most of them, on these alone, and
     fitted on none of its passages there.
     """
-    asked = np.unique(np.concatenate(vectors.relevant))
+    asked = np.unique(vectors.relevant.flat)
     clusters = _clusters(unit(vectors.passages[asked]), max(count, round(len(asked) ** 0.5)), seed)
-    pairs, questions = np.concatenate(vectors.relevant), vectors.pair_rows
+    pairs, questions = vectors.relevant.flat, vectors.pair_rows
     of_question = _most_frequent(questions, clusters[np.searchsorted(asked, pairs)])
     sizes = np.bincount(of_question, minlength=clusters.max() + 1)
     fold_of_cluster = np.zeros(len(sizes), dtype=np.intp)
@@ -75,20 +74,18 @@ def topic_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
     fold_of_passage = np.full(len(vectors.passages), -1)
     fold_of_passage[asked] = fold_of_cluster[clusters]
     fold_of_question = fold_of_cluster[of_question]
-    ends = np.cumsum([len(found) for found in vectors.relevant])
     folds = []
     for number in range(count):
         outside_pairs = fold_of_passage[pairs] != number
-        outside = np.split(outside_pairs, ends[:-1])
         some_outside = np.bincount(questions, outside_pairs) > 0
         examined = np.flatnonzero(fold_of_question == number)
         fitted = np.flatnonzero((fold_of_question != number) & some_outside)
         if len(fitted) and len(examined):
             folds.append(
                 Fold(
-                    vectors.rows(fitted, [outside[row] for row in fitted]),
-                    vectors.rows(examined, [~outside[row] for row in examined]),
-                    tuple(vectors.relevant[row][outside[row]] for row in examined),
+                    vectors.rows(fitted, outside_pairs),
+                    vectors.rows(examined, ~outside_pairs),
+                    vectors.relevant.where(outside_pairs).take(examined),
                     among_asked=True,
                 )
             )

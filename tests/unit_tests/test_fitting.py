@@ -19,7 +19,7 @@ from langchain_embedding_adapter import (
 )
 from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.fitting import CLOSED_FORMS, Problem, convex, fit_by_descent, fit_linear, fit_memory
-from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
+from langchain_embedding_adapter.vectors import PairVectors, Ragged, embed_dataset, unit
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 
 
@@ -415,8 +415,8 @@ def test_either_loss_by_labels_learns(turned: PairVectors, loss) -> None:
 
 def test_a_taught_fit_is_the_optimum_of_both_losses(turned: PairVectors) -> None:
     random = np.random.default_rng(0)
-    listed = tuple(np.sort(random.choice(len(turned.passages), 5, replace=False)) for _ in turned.query_ids)
-    taught = replace(turned, listed=listed, opinions=tuple(random.normal(size=5) for _ in listed))
+    listed = Ragged.of(np.sort(random.choice(len(turned.passages), 5, replace=False)) for _ in turned.query_ids)
+    taught = replace(turned, listed=listed, opinions=Ragged.of(random.normal(size=5) for _ in listed))
     config = TrainingConfig(scale=5, ridge=0.1, tolerance=1e-7, negatives="all", teacher_share=0.3)
     fitted, history = fit_linear(taught, LinearAdapter(DIMENSIONS, DIMENSIONS), config)
     problem = Problem.of(taught, config)

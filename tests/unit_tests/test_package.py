@@ -20,8 +20,8 @@ NAME = package.__name__
 ROOT = Path(package.__file__).parent
 
 FLOORS = (
-    {"_extras", "_files", "_progress", "_version", "chunks", "config", "losses", "metrics", "questions"},
-    {"adapters", "calibration", "documents", "local", "pairs", "storage", "tables"},
+    {"_extras", "_files", "_progress", "_version", "chunks", "config", "engines", "losses", "metrics", "questions"},
+    {"adapters", "calibration", "cluster", "documents", "local", "pairs", "storage", "tables"},
     {"models", "report", "stores"},
     {"vector_cache"},
     {"vectors"},
@@ -58,6 +58,7 @@ def test_the_door_has_the_expected_names() -> None:
         "QADataset",
         "QuestionRules",
         "QuestionStyle",
+        "RayEngine",
         "RetrievalReport",
         "ScoreCalibration",
         "StoreReader",

@@ -12,7 +12,7 @@ from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Qu
 from langchain_embedding_adapter.selection.choice import NEW, SAME, VALIDATION, choose, fit_chosen, select
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
 from langchain_embedding_adapter.selection.folds import question_folds, topic_folds
-from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from langchain_embedding_adapter.vectors import PairVectors, Ragged, embed_dataset
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 
 CONFIG = TrainingConfig(linear_grid=((40, 0.3), (40, 0.01)), memory_grid=((0.05, 0.5), (0.1, 1)), closed_forms=())
@@ -41,7 +41,7 @@ def test_what_is_examined_is_what_would_be_served(turned: PairVectors, monkeypat
                 tuple(ranked.passage_ids[row] for row in asked),
                 ranked.queries,
                 ranked.passages[asked],
-                tuple(np.searchsorted(asked, rows) for rows in ranked.relevant),
+                Ragged.of(np.searchsorted(asked, rows) for rows in ranked.relevant),
                 ranked.grades,
             )
         for choice in choices:
@@ -58,8 +58,8 @@ def test_graded_questions_with_several_answers_are_counted_as_evaluation_counts_
         turned.passage_ids,
         turned.queries,
         turned.passages,
-        tuple(random.choice(120, 1 + row % 4, replace=False) for row in range(len(turned.query_ids))),
-        tuple(random.integers(1, 4, 1 + row % 4).astype(float) for row in range(len(turned.query_ids))),
+        Ragged.of(random.choice(120, 1 + row % 4, replace=False) for row in range(len(turned.query_ids))),
+        Ragged.of(random.integers(1, 4, 1 + row % 4).astype(float) for row in range(len(turned.query_ids))),
     )
     fold = question_folds(several, 3, 0)[0]
     found = cross_validate({SAME: [fold]}, [BASE], START, CONFIG)[SAME]
@@ -100,8 +100,8 @@ def test_the_memory_is_for_the_same_passages(turned: PairVectors) -> None:
         turned.passage_ids,
         np.concatenate([turned.queries, turned.queries + np.float32(0.01)]),
         turned.passages,
-        tuple(turned.relevant[row] for row in (*shuffled, *shuffled)),
-        (*turned.grades, *turned.grades),
+        turned.relevant.take([*shuffled, *shuffled]),
+        Ragged.of([*turned.grades, *turned.grades]),
     )
     config = TrainingConfig(linear_grid=((40, 1.0),), memory_grid=((0.005, 1),), closed_forms=(), small=0)
     selection = select(twice, START, config, expect="same passages")

@@ -18,7 +18,7 @@ from langchain_embedding_adapter.evaluation.ranking import compare
 from langchain_embedding_adapter.fitting import fit_linear
 from langchain_embedding_adapter.teacher import Consultation
 from langchain_embedding_adapter.vector_cache import VectorCache
-from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from langchain_embedding_adapter.vectors import PairVectors, Ragged, embed_dataset
 from tests.small_world import DIMENSIONS, PLANES, AngleEmbeddings
 
 Pairs = list[tuple[str, str]]
@@ -141,7 +141,7 @@ def misled(vectors: PairVectors) -> PairVectors:
     wrong = np.roll(around, -3, axis=1).ravel()
     return replace(
         vectors,
-        relevant=tuple(wrong[found] if row % 2 else found for row, found in enumerate(vectors.relevant)),
+        relevant=Ragged.of(wrong[found] if row % 2 else found for row, found in enumerate(vectors.relevant)),
     )
 
 

@@ -1,0 +1,1 @@
+"""What all work that is spread over Ray shares."""
