@@ -79,7 +79,7 @@ def listwise_kl(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor)
     Returns:
         The sum over the questions, a scalar.
     """
-    ours, theirs = (_log_softmax(values, rows, len(weights)) for values in (scores, opinions))
+    ours, theirs = (log_softmax_by_row(values, rows, len(weights)) for values in (scores, opinions))
     return (weights[rows] * theirs.exp() * (theirs - ours)).sum()
 
 
@@ -107,8 +107,8 @@ def margin_mse(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor, 
     return (weights[rows] * (count > 0)[rows] * squares).sum()
 
 
-def _log_softmax(values: Tensor, rows: Tensor, count: int) -> Tensor:
-    """``(listed,)`` log-probabilities, each list on its own."""
+def log_softmax_by_row(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """``(listed,)`` log-probabilities, each of ``count`` lists on its own; ``rows`` says whose each value is."""
     highest = values.new_full((count,), -torch.inf).scatter_reduce(0, rows, values.detach(), "amax")
     shifted = values - highest[rows]
     total = torch.zeros_like(highest).index_add(0, rows, shifted.exp())
