@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_embedding_adapter.config import CHUNK_OVERLAP, CHUNK_SIZE, Future, TrainingConfig
+from langchain_embedding_adapter.engines import Engine, RayEngine
 from langchain_embedding_adapter.questions.styles import STYLES
 
 LOCAL = "local:wordllama"
@@ -152,6 +153,32 @@ class PairsSettings:
             "test_size": self.test_size,
             "validation_size": self.validation_size,
         }
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Who does the work: ``--engine`` of the commands, and ``[engine]`` in the file."""
+
+    engine: Literal["local", "ray"] = option("local", "Who does the work: this process, or a Ray cluster.")
+    address: str | None = option(
+        None,
+        "Of the Ray cluster; by default the one that a Ray job runs on, or one that is started on this machine.",
+        example="ray://head:10001",
+        metavar="ADDRESS",
+    )
+    workers: int = option(RayEngine.workers, "On Ray: how many processes work at a time.", least=1)
+
+    def chosen(self) -> Engine:
+        """As ``engine=`` takes it.
+
+        Raises:
+            ValueError: If an address comes without Ray.
+        """
+        if self.engine == "local":
+            if self.address is not None:
+                raise ValueError(f"an address goes with engine 'ray'; got {self.address!r} and engine 'local'")
+            return "local"
+        return RayEngine(address=self.address, workers=self.workers)
 
 
 @dataclass(frozen=True)
