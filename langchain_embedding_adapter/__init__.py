@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from langchain_embedding_adapter.trackers.langsmith import LangSmithExperiments, evaluate_on_langsmith
     from langchain_embedding_adapter.trainer import AdapterTrainer
+    from langchain_embedding_adapter.vectors import open_pair_vectors, save_pair_vectors
 
 _HOMES = {
     "AdaptedEmbeddings": "embeddings.adapted",
@@ -117,6 +118,7 @@ _HOMES = {
     "generate_qa_pairs": "generation",
     "load_llama_index_adapter": "embeddings.moving_in",
     "load_openai_matrix": "embeddings.moving_in",
+    "open_pair_vectors": "vectors",
     "pairs_from_beir": "pairs.elsewhere",
     "pairs_from_huggingface": "pairs.elsewhere",
     "pairs_from_langsmith": "pairs.elsewhere",
@@ -131,6 +133,7 @@ _HOMES = {
     "read_store": "stores",
     "register_adapter": "adapters",
     "register_store": "stores",
+    "save_pair_vectors": "vectors",
 }
 
 __all__ = [
@@ -176,6 +179,7 @@ __all__ = [
     "generate_qa_pairs",
     "load_llama_index_adapter",
     "load_openai_matrix",
+    "open_pair_vectors",
     "pairs_from_beir",
     "pairs_from_huggingface",
     "pairs_from_langsmith",
@@ -190,6 +194,7 @@ __all__ = [
     "read_store",
     "register_adapter",
     "register_store",
+    "save_pair_vectors",
 ]
 
 

@@ -12,6 +12,7 @@ from langchain_embedding_adapter.vectors.embedding import (
 )
 from langchain_embedding_adapter.vectors.pair_vectors import NO_ROWS, NO_SCORES, Floats, PairVectors, unit
 from langchain_embedding_adapter.vectors.ragged import Ragged
+from langchain_embedding_adapter.vectors.shards import open_pair_vectors, save_pair_vectors
 
 __all__ = [
     "NO_ROWS",
@@ -24,6 +25,8 @@ __all__ = [
     "embed_each_query",
     "embed_passages",
     "embed_queries",
+    "open_pair_vectors",
     "remember_documents",
+    "save_pair_vectors",
     "unit",
 ]

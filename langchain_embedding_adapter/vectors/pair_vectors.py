@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter.pairs.dataset import QADataset
+from langchain_embedding_adapter.vectors.arrow_ids import ids_at
 from langchain_embedding_adapter.vectors.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class PairVectors:
             relevant, grades = relevant.where(kept), grades.where(kept)
         return replace(
             self,
-            query_ids=tuple(self.query_ids[row] for row in rows.tolist()),
+            query_ids=ids_at(self.query_ids, rows),
             queries=self.queries[rows],
             relevant=relevant.take(rows),
             grades=grades.take(rows),
@@ -160,7 +161,7 @@ class PairVectors:
         listed = self.listed.where(kept)
         return replace(
             self,
-            passage_ids=tuple(self.passage_ids[row] for row in rows.tolist()),
+            passage_ids=ids_at(self.passage_ids, rows),
             passages=self.passages[rows],
             relevant=self.relevant.like(np.searchsorted(rows, self.relevant.flat)),
             listed=listed.like(np.searchsorted(rows, listed.flat)),

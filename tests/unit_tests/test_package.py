@@ -83,6 +83,7 @@ def test_the_door_has_the_expected_names() -> None:
         "generate_qa_pairs",
         "load_llama_index_adapter",
         "load_openai_matrix",
+        "open_pair_vectors",
         "pairs_from_beir",
         "pairs_from_huggingface",
         "pairs_from_langsmith",
@@ -97,6 +98,7 @@ def test_the_door_has_the_expected_names() -> None:
         "read_store",
         "register_adapter",
         "register_store",
+        "save_pair_vectors",
     ]
     assert all(getattr(package, name) is not None for name in package.__all__)
     assert set(package.__all__) <= set(dir(package))
@@ -170,6 +172,7 @@ def run(code: str) -> str:
 )
 def test_what_only_training_needs_is_not_imported(code: str) -> None:
     heavy = {"torch", "scipy", "sklearn", "faiss", "chromadb", "wordllama", "langchain", "pandas", "matplotlib"}
+    heavy |= {"ray", "pyarrow"}
     assert run(f"{code}\nimport sys\nprint(sorted({heavy} & sys.modules.keys()))") == "[]"
 
 
