@@ -5,6 +5,8 @@ The command's flags, the cards and the documentation read their defaults here.
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,9 @@ CHUNK_SIZE = 800
 
 CHUNK_OVERLAP = 0
 """Characters that neighbouring chunks share."""
+
+DEFAULT_MEMORY = 4 * 2**30
+"""Bytes that a fit may hold on a machine that does not tell what it has."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,12 @@ class TrainingConfig:
         teacher_loss: How these measure the distance to a teacher: ``"listwise-kl"``, as a linear map does, or
             ``"margin-mse"``.
         block_entries: Most scores, questions × passages, held at a time by each thread.
+        memory: How much memory a fit may hold, as ``"4GB"`` or a number of bytes; half of the machine's by default.
+            Vectors beyond it are streamed from files.
+        exact_entries: Most scores, questions × passages, that a linear fit looks at one by one. Of more, each question
+            competes with its right passages and with ``negatives_drawn`` others, which are counted as often as they
+            stand for others that are left out.
+        negatives_drawn: So many of them, most among those that the questions are confused with.
         max_steps: Most evaluations of the objective in the fit of a linear map.
         tolerance: The fit of a linear map has converged when its loss is above the optimum by no more than this share,
             by a bound that strong convexity gives (a ridge below 0.001 counts as that); it is several times nearer,
@@ -88,6 +99,9 @@ class TrainingConfig:
     loss: Literal["softmax", "margin"] = "softmax"
     teacher_loss: Literal["listwise-kl", "margin-mse"] = "listwise-kl"
     block_entries: int = 2**22
+    memory: str | int | None = None
+    exact_entries: int = 2**28
+    negatives_drawn: int = 2048
     max_steps: int = 200
     tolerance: float = 1e-2
     epochs: int = 20
@@ -103,7 +117,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("scale", "max_steps", "epochs", "batch_size", "learning_rate", "patience", "tolerance")
-        for name in (*positive, "max_gradient_norm", "teacher_depth"):
+        for name in (*positive, "max_gradient_norm", "teacher_depth", "negatives_drawn"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         for name in ("ridge", "weight_decay"):
@@ -121,8 +135,38 @@ class TrainingConfig:
             raise ValueError(f"metric must be like 'ndcg@10' or 'hit_rate@5', got {self.metric!r}")
         if self.device not in ("auto", "cpu", "cuda", "mps") and not self.device.startswith("cuda:"):
             raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {self.device!r}")
+        if self.memory is not None and not in_bytes(self.memory) > 0:
+            raise ValueError(f"memory must be above 0, got {self.memory!r}")
+
+    @property
+    def memory_bytes(self) -> int:
+        """``memory`` as a number; half of the machine's where it is not set."""
+        return _half_of_the_machine() if self.memory is None else in_bytes(self.memory)
 
     @property
     def cutoff(self) -> int:
         """The k of ``metric``."""
         return int(self.metric.partition("@")[2])
+
+
+def in_bytes(memory: str | int) -> int:
+    """An amount of memory as a number of bytes.
+
+    Raises:
+        ValueError: If it is no amount.
+
+    >>> in_bytes("4GB"), in_bytes("512 MiB")
+    (4000000000, 536870912)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?\s*", str(memory))
+    if found is None:
+        raise ValueError(f"memory must be like '4GB', '512MiB' or a number of bytes, got {memory!r}")
+    amount, prefix, binary = found.groups()
+    return int(float(amount) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))
+
+
+def _half_of_the_machine() -> int:
+    names = getattr(os, "sysconf_names", {})  # Windows has none
+    if not names.keys() >= {"SC_PHYS_PAGES", "SC_PAGE_SIZE"}:
+        return DEFAULT_MEMORY
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -8,8 +8,9 @@ negative, and the map would learn to push it down.)
 from __future__ import annotations
 
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
-from langchain_embedding_adapter.fitting.convex import History, LinearProblem, fit_linear
+from langchain_embedding_adapter.fitting.convex import History, LinearProblem
 from langchain_embedding_adapter.fitting.descent import Follow, fit_by_descent
+from langchain_embedding_adapter.fitting.linear import fit_linear
 from langchain_embedding_adapter.fitting.memory import (
     condense,
     filled,

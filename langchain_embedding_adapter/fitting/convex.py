@@ -14,7 +14,7 @@ from torch import Tensor
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.devices import pick_device
-from langchain_embedding_adapter.fitting.lbfgs import descend
+from langchain_embedding_adapter.fitting.lbfgs import Dot, Objective, descend
 from langchain_embedding_adapter.fitting.map_space import MapSpace, dot
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights
 from langchain_embedding_adapter.fitting.threads import SideBySide
@@ -32,14 +32,14 @@ LEAST_RIDGE = 1e-3
 """Convergence is judged as if the ridge were no smaller."""
 
 
-def fit_linear(
+def fit_linear_exactly(
     vectors: PairVectors,
     adapter: LinearAdapter,
     config: TrainingConfig,
     *,
     question_weights: QuestionWeights | None = None,
 ) -> tuple[LinearAdapter, History]:
-    """Fit a linear map to its optimum.
+    """Fit a linear map to its optimum, all scores looked at one by one.
 
     Minimises the mean :func:`~langchain_embedding_adapter.losses.multi_positive_softmax` of the scores ``scale ·
     (W q + b) · d`` plus ``ridge · (‖W − W₀‖² + ‖b − b₀‖²)``, with ``W₀, b₀`` what ``adapter`` holds: the identity when
@@ -94,7 +94,7 @@ class LinearProblem:
             any_start: Whether the search is to start from any map; else only from the centre or what it has found.
         """
         queries, passages = problem.queries, problem.passages
-        matrix = _matrix(centre, queries.device)
+        matrix = as_matrix(centre, queries.device)
         if centre.bias is not None:
             queries = torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1)
         if any_start:
@@ -109,7 +109,7 @@ class LinearProblem:
     def point(self, adapter: LinearAdapter) -> Tensor:
         """Where the search starts if it starts from this map, which may be any if the problem was made for it."""
         device = self.offset.device
-        return (_matrix(adapter, device) - _matrix(self.centre, device))[None]
+        return (as_matrix(adapter, device) - as_matrix(self.centre, device))[None]
 
     def minimise(
         self, config: TrainingConfig, start: Tensor | None = None, *, parts: int = PARTS
@@ -152,36 +152,51 @@ class LinearProblem:
                 losses.append(sum(float(loss) for loss in found) / count + config.ridge * dot(point, point))
                 return losses[-1], gradient.add_(point, alpha=2 * config.ridge)
 
-            # A function that curves by 2 · ridge at least is this near its minimum.
-            def excess(gradient: Tensor) -> float:
-                return dot(gradient, gradient) / (4 * max(config.ridge, LEAST_RIDGE))
-
-            def converged(loss: float, gradient: Tensor) -> bool:
-                return excess(gradient) <= config.tolerance * loss
-
-            start = space.origin if start is None else start
-            found, loss, gradient = descend(objective, start, converged, config.max_steps, dot)
-            fitted = _moved(self.centre, space.matrix(found))
-        logger.debug(
-            "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)",
-            len(losses),
-            loss,
-            excess(gradient),
-        )
-        if not converged(loss, gradient):
-            logger.warning("the linear fit stopped after %d evaluations before it converged", len(losses))
+            found = to_the_optimum(objective, space.origin if start is None else start, config, dot)
+            fitted = moved_by(self.centre, space.matrix(found))
         return fitted, found, losses
 
 
-def _matrix(adapter: LinearAdapter, device: torch.device) -> Tensor:
+def to_the_optimum(objective: Objective, start: Tensor, config: TrainingConfig, dot: Dot) -> Tensor:
+    """The point where a function is least that curves by twice the ridge at least, near enough by that.
+
+    Args:
+        objective: Value and gradient at a point.
+        start: The first point.
+        config: ``ridge`` and how exact.
+        dot: The inner product of two points.
+    """
+    evaluations = 0
+
+    def counted(point: Tensor) -> tuple[float, Tensor]:
+        nonlocal evaluations
+        evaluations += 1
+        return objective(point)
+
+    def excess(gradient: Tensor) -> float:
+        return dot(gradient, gradient) / (4 * max(config.ridge, LEAST_RIDGE))
+
+    def converged(loss: float, gradient: Tensor) -> bool:
+        return excess(gradient) <= config.tolerance * loss
+
+    found, loss, gradient = descend(counted, start, converged, config.max_steps, dot)
+    logger.debug(
+        "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)", evaluations, loss, excess(gradient)
+    )
+    if not converged(loss, gradient):
+        logger.warning("the linear fit stopped after %d evaluations before it converged", evaluations)
+    return found
+
+
+def as_matrix(adapter: LinearAdapter, device: torch.device | str) -> Tensor:
     """The map as one matrix, ``(out, in)``, its bias as a last column where it has one."""
     columns = [adapter.weight] if adapter.bias is None else [adapter.weight, adapter.bias[:, None]]
     return torch.from_numpy(np.concatenate(columns, axis=1)).to(device)
 
 
-def _moved(adapter: LinearAdapter, added: Tensor) -> LinearAdapter:
+def moved_by(adapter: LinearAdapter, added: Tensor) -> LinearAdapter:
     """The adapter with this added to its matrix."""
-    found, matrix = copy.copy(adapter), _matrix(adapter, added.device) + added
+    found, matrix = copy.copy(adapter), as_matrix(adapter, added.device) + added
     weight = matrix[:, : adapter.in_features].contiguous().cpu().numpy()
     found.load_arrays({"weight": weight} | ({} if adapter.bias is None else {"bias": matrix[:, -1].cpu().numpy()}))
     return found

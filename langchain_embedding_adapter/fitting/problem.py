@@ -72,13 +72,13 @@ class Problem:
         rows = torch.from_numpy(vectors.pair_rows).to(device)
         columns = torch.from_numpy(vectors.relevant.flat.astype(np.int64)).to(device)
         listed, opinions = (vectors.listed, vectors.opinions) if config.teacher_share else (NO_ROWS, NO_SCORES)
-        masked_rows, masked_columns = _no_negatives(queries, passages, rows, columns, config, vectors.metric)
+        masked_rows, masked_columns = no_negatives(queries, passages, rows, columns, config, vectors.metric)
         return cls(
             queries=queries,
             passages=passages,
             rows=rows,
             columns=columns,
-            weights=torch.from_numpy(_pair_weights(vectors, question_weights or {})).to(device),
+            weights=torch.from_numpy(pair_weights(vectors, question_weights or {})).to(device),
             masked_rows=masked_rows,
             masked_columns=masked_columns,
             listed_rows=torch.from_numpy(listed.rows).to(device),
@@ -162,9 +162,11 @@ def as_tensor(vectors: Floats) -> Tensor:
     return torch.hardshrink(torch.from_numpy(vectors), 1e-15)
 
 
-def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:
+def pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> NDArray[np.float32]:
     """Grades as shares of their question, times the question's weight, which is 1 on average."""
-    importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
+    importance = np.ones(len(vectors.query_ids))
+    if question_weights:
+        importance = np.array([question_weights.get(query, 1.0) for query in vectors.query_ids])
     if not (importance >= 0).all() or not importance.sum() > 0:
         raise ValueError("question weights must be 0 or above, and not all of them 0")
     importance = importance / importance.mean()
@@ -172,7 +174,7 @@ def _pair_weights(vectors: PairVectors, question_weights: QuestionWeights) -> ND
     return weights.astype(np.float32)
 
 
-def _no_negatives(
+def no_negatives(
     queries: Tensor, passages: Tensor, rows: Tensor, columns: Tensor, config: TrainingConfig, metric: Metric
 ) -> tuple[Tensor, Tensor]:
     """Question and passage of every entry to leave out of the negatives, without the positives themselves."""

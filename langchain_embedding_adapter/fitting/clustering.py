@@ -1,0 +1,46 @@
+"""Spherical k-means: vectors in cells of neighbours, by a part of them, so that millions can be sorted."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROUNDS = 6
+"""How often the centres move."""
+SAMPLED = 32
+"""Vectors that are looked at to find the centres, for each of them."""
+BLOCK = 2**22
+"""Most similarities at a time."""
+
+
+def find_centres(vectors: Tensor, count: int, seed: int) -> Tensor:
+    """``(centres, dimensions)`` of unit length: at most ``count``, of these vectors ``(n, dimensions)``."""
+    random = np.random.default_rng(seed)
+    count = min(count, len(vectors))
+    part = torch.from_numpy(np.sort(random.choice(len(vectors), min(len(vectors), SAMPLED * count), replace=False)))
+    part = vectors[part]
+    centres = part[torch.from_numpy(random.choice(len(part), count, replace=False))].clone()
+    for _ in range(ROUNDS):
+        sums = torch.zeros_like(centres).index_add_(0, nearest_centre(part, centres), part)
+        lengths = sums.norm(dim=1, keepdim=True)
+        centres = torch.where(lengths > 0, sums / lengths.clamp(min=1e-12), centres)
+    return centres
+
+
+def nearest_centre(vectors: Tensor, centres: Tensor) -> Tensor:
+    """``(n,)``, the centre that each vector is nearest to."""
+    blocks = vectors.split(max(1, BLOCK // len(centres)))
+    return torch.cat([(block @ centres.T).argmax(dim=1) for block in blocks])
+
+
+def along_a_path(centres: Tensor) -> Tensor:
+    """``(centres,)``, their numbers in an order in which neighbours follow each other: next comes the nearest left."""
+    alike = centres @ centres.T
+    left = torch.ones(len(centres), dtype=torch.bool, device=centres.device)
+    at, order = 0, []
+    for _ in range(len(centres)):
+        order.append(at)
+        left[at] = False
+        at = int(torch.where(left, alike[at], -torch.inf).argmax())
+    return torch.tensor(order, device=centres.device)
