@@ -17,6 +17,10 @@ FIRST_STEP = 0.5
 """Of the step that would bring a linear function down to zero (Polyak's): this one does not come down to zero."""
 SUFFICIENT = 1e-4
 """A step is taken when the function falls by this share of what its slope promises (Armijo's condition)."""
+ROUNDING = 1e-6
+"""A value is known to this share of it: where a step changes it by less, slopes tell whether it leads down."""
+PATIENCE = 5
+"""After so many steps that bring neither a lower value, but for rounding, nor a shorter gradient, no more are taken."""
 SHORTEST = 1e-6
 """A step shorter than this share of the first try is lost in rounding."""
 
@@ -49,9 +53,10 @@ def descend(
         The best point, its value and its gradient.
     """
     point, (value, gradient) = start, objective(start)
-    evaluations = 1
+    evaluations, stalled = 1, 0
+    best, least = (point, value, gradient), dot(gradient, gradient)
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
-    while evaluations < most_evaluations and not converged(value, gradient):
+    while evaluations < most_evaluations and stalled < PATIENCE and not converged(value, gradient):
         direction = _direction(gradient, pairs, dot, first=FIRST_STEP * value)
         slope, length, taken = dot(gradient, direction), 1.0, False
         while evaluations < most_evaluations and length > SHORTEST and not taken:
@@ -60,17 +65,24 @@ def descend(
             next_value, next_gradient = objective(next_point)
             evaluations += 1
             taken = next_value <= value + SUFFICIENT * length * slope
+            if not taken and next_value <= value + ROUNDING * abs(value):  # Hager & Zhang's approximate condition, 2005
+                taken = dot(next_gradient, direction) <= (2 * SUFFICIENT - 1) * slope
             if not taken:  # where the parabola through both values and the slope is lowest
                 lowest = -slope * length / (2 * (next_value - value - slope * length))
                 length *= min(max(lowest, 0.02), 0.5)
-        if not taken or next_value == value:  # rounding hides what is left
+        if not taken:
             break
         change = next_gradient - gradient
         curvature = dot(step, change)
         if curvature > 0:  # always, but for rounding
             pairs.append((step, change, curvature))
         point, value, gradient = next_point, next_value, next_gradient
-    return point, value, gradient
+        steepness = dot(gradient, gradient)
+        if value < best[1] - ROUNDING * abs(value) or steepness < least:
+            best, least, stalled = (point, value, gradient), steepness, 0
+        else:
+            stalled += 1
+    return best
 
 
 def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], dot: Dot, first: float) -> Tensor:

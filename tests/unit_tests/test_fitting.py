@@ -124,6 +124,15 @@ def test_blocks_give_what_one_block_gives() -> None:
     assert blocked.weight == pytest.approx(whole.weight, abs=1e-3)
 
 
+def test_the_optimum_is_found_to_the_last_digits_though_the_loss_is_rounded(caplog: pytest.LogCaptureFixture) -> None:
+    config = TrainingConfig(scale=10, tolerance=1e-12)
+    turned_around = small_problem().rows(np.arange(15)[::-1])
+    whole, _ = fit_linear(small_problem(), LinearAdapter(5, 5), config)
+    other, _ = fit_linear(turned_around, LinearAdapter(5, 5), replace(config, block_entries=40))
+    assert other.weight == pytest.approx(whole.weight, abs=1e-5)
+    assert "before it converged" not in caplog.text
+
+
 def test_the_linear_fit_is_the_same_every_time(turned: PairVectors) -> None:
     first, again = (fit_linear(turned, LinearAdapter(DIMENSIONS, DIMENSIONS), TrainingConfig())[0] for _ in range(2))
     assert (first.weight == again.weight).all()
