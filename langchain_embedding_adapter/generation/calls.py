@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -23,6 +24,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_executor_for_config, merge_configs
 
+from langchain_embedding_adapter.generation.account import Account, Opener, Spent
 from langchain_embedding_adapter.generation.errors import Verdict, retry_after, said, verdict_on
 
 logger = logging.getLogger(__name__)
@@ -37,11 +39,9 @@ LONGEST_SLEEP = 0.5
 """Seconds after which whoever waits looks again whether the run goes on, and whether the server asks for more."""
 ATTEMPTS_OF_UNKNOWN = 3
 """Attempts after an error of which nothing is known: a garbled answer passes, a chain's own mistake does not."""
-HOPELESS = 10
-"""So many calls that failed for good, with none answered between them, end the run."""
-
 Inputs = list[Any]
 OnAnswer = Callable[[int, Any], None]
+OnFailure = Callable[[int, Exception], None]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,11 @@ class CallLimits:
 
 
 class Calls:
-    """The calls of one run, and how they went.
+    """The calls of one run, or of one of its callers, and how they went.
 
     Args:
         limits: How much, and how persistently.
+        account: That of the run, where other processes call too; it knows the budget in the place of ``limits``.
 
     Attributes:
         calls: Calls made, attempts counted one by one.
@@ -85,15 +86,16 @@ class Calls:
         fatal: The error that ended the run, if one did.
     """
 
-    def __init__(self, limits: CallLimits) -> None:
+    def __init__(self, limits: CallLimits, account: Opener | None = None) -> None:
         self.limits = limits
+        self.account: Opener = account or Account(limits.max_calls, limits.max_tokens)
+        self.name = uuid.uuid4().hex
         self.usage = UsageMetadataCallbackHandler()
         self.calls = self.retries = 0
         self.failures: list[Exception] = []
         self.stopped: str | None = None
         self.fatal: Exception | None = None
         self.usage.run_inline = True  # else the asynchronous way takes a thread for each of its events
-        self._in_a_row = 0
         self._resume_at = self._spread = 0.0
         self._lock = threading.Lock()
         self._keeping = threading.Lock()  # of its own: to keep an answer takes a disk's time
@@ -107,12 +109,19 @@ class Calls:
             "output": sum(usage["output_tokens"] for usage in found),
         }
 
+    @property
+    def spent(self) -> Spent:
+        """What these calls have spent so far."""
+        tokens = self.tokens
+        return Spent(tokens["input"], tokens["output"], self.retries)
+
     def run(
         self,
         chain: Runnable[Any, Any],
         inputs: Inputs,
         on_answer: OnAnswer,
         config: RunnableConfig | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """Call the chain with every input, in threads.
 
@@ -121,6 +130,7 @@ class Calls:
             inputs: Its inputs.
             on_answer: Told the number of an input and its answer, one at a time, as they come.
             config: Passed to the chain.
+            on_failure: Told the number of an input that is given up, and its error.
         """
         if not inputs:
             return
@@ -140,6 +150,8 @@ class Calls:
                     answer = said(chain.invoke(inputs[position], config))
                 except Exception as error:
                     if not self._try_again(error, tries):
+                        if on_failure is not None:
+                            on_failure(position, error)
                         return
                 else:
                     self._hand_over(on_answer, position, answer)
@@ -155,7 +167,7 @@ class Calls:
             try:
                 wait(futures)
             except BaseException:
-                self.stopped = "it was interrupted"  # what is under way is still kept
+                self._end("it was interrupted")  # what is under way is still kept
                 raise
             for future in futures:
                 future.result()
@@ -166,6 +178,7 @@ class Calls:
         inputs: Inputs,
         on_answer: OnAnswer,
         config: RunnableConfig | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         """The asynchronous :meth:`run`, through ``ainvoke``."""
         waiting = _Counter(len(inputs))
@@ -184,6 +197,8 @@ class Calls:
                     answer = said(await chain.ainvoke(inputs[position], config))
                 except Exception as error:
                     if not self._try_again(error, tries):
+                        if on_failure is not None:
+                            on_failure(position, error)
                         return
                 else:
                     await self._ahand_over(on_answer, position, answer)
@@ -203,11 +218,11 @@ class Calls:
 
     def _hand_over(self, on_answer: OnAnswer, position: int, answer: Any) -> None:
         with self._keeping:
-            self._in_a_row = 0
+            self.account.answered(self.name, self.spent)
             try:
                 on_answer(position, answer)
             except BaseException:
-                self.stopped = "an answer could not be kept"
+                self._end("an answer could not be kept")
                 raise
 
     async def _ahand_over(self, on_answer: OnAnswer, position: int, answer: Any) -> None:
@@ -220,17 +235,11 @@ class Calls:
             raise
 
     def _may_call(self) -> bool:
-        """Whether the budget has room for one more call, which is then counted."""
+        """Whether the run goes on and its budget has room for one more call, which is then counted."""
         with self._lock:
-            if self.stopped is not None:
-                return False
-            spent = sum(self.tokens.values())
-            if self.limits.max_calls is not None and self.calls >= self.limits.max_calls:
-                self.stopped = f"the budget of {self.limits.max_calls} calls is spent"
-            elif self.limits.max_tokens is not None and spent >= self.limits.max_tokens:
-                self.stopped = f"the budget of {self.limits.max_tokens} tokens is spent ({spent} were used)"
-            else:
-                self.calls += 1
+            if self.stopped is None:
+                self.stopped = self.account.may_call(self.name, self.spent)
+                self.calls += self.stopped is None
             return self.stopped is None
 
     def _seconds_left(self, tries: _Tries) -> float:
@@ -238,7 +247,11 @@ class Calls:
         if self.stopped is not None:
             return 0.0
         resume_at = self._resume_at + tries.chance * self._spread  # not all at the same moment
-        return min(max(0.0, resume_at - time.monotonic(), tries.not_before - time.monotonic()), LONGEST_SLEEP)
+        seconds = max(resume_at, tries.not_before) - time.monotonic()
+        if seconds <= 0:
+            return 0.0
+        self.stopped = self.stopped or self.account.why_stopped()
+        return 0.0 if self.stopped is not None else min(seconds, LONGEST_SLEEP)
 
     def _try_again(self, error: Exception, tries: _Tries) -> bool:
         """Whether an input that met an error is tried again, for which its tries are then told when."""
@@ -264,16 +277,22 @@ class Calls:
                     tries.not_before = now + random.uniform(longest / 2, longest)  # noqa: S311 no secret
                 return True
             else:
-                self._in_a_row += 1
-                if self._in_a_row >= HOPELESS:
-                    self._stop(error, f"{self._in_a_row} calls failed one after the other")
+                reason = self.account.gave_up(repr(error))
+                if reason is not None:
+                    self._stop(error, reason)
             self.failures.append(error)
             return False
 
     def _stop(self, error: Exception, reason: str) -> None:
         if self.stopped is None:
-            self.stopped, self.fatal = reason, error
+            self.fatal = error
+            self._end(reason, error)
             logger.error("stopped: %s: %r", reason, error)
+
+    def _end(self, reason: str, error: Exception | None = None) -> None:
+        """Make no further call, here and wherever else this run calls."""
+        self.stopped = reason
+        self.account.stop(reason, None if error is None else repr(error))
 
 
 @dataclass

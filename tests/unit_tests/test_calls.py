@@ -18,7 +18,8 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_embedding_adapter.generation import calls as module
-from langchain_embedding_adapter.generation.calls import HOPELESS, CallLimits, Calls
+from langchain_embedding_adapter.generation.account import HOPELESS
+from langchain_embedding_adapter.generation.calls import CallLimits, Calls
 from langchain_embedding_adapter.generation.errors import retry_after, verdict_on
 
 
