@@ -20,7 +20,19 @@ NAME = package.__name__
 ROOT = Path(package.__file__).parent
 
 FLOORS = (
-    {"_extras", "_files", "_progress", "_version", "chunks", "config", "engines", "losses", "metrics", "questions"},
+    {
+        "_extras",
+        "_files",
+        "_progress",
+        "_version",
+        "chunks",
+        "config",
+        "engines",
+        "losses",
+        "metrics",
+        "questions",
+        "verdicts",
+    },
     {"adapters", "calibration", "cluster", "documents", "local", "pairs", "storage", "tables"},
     {"models", "report", "stores"},
     {"vector_cache"},
