@@ -17,10 +17,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from langchain_embedding_adapter.fitting.lbfgs import Dot
+
 TIMEOUT = 600.0
 """Seconds that a rank waits for another before it gives up; the first to come waits for the last to read its data."""
-
-Dot = Callable[[Tensor, Tensor], float]
 
 
 @dataclass(frozen=True)
