@@ -25,8 +25,8 @@ from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Future, is_identity
-from langchain_embedding_adapter.selection.choice import DESCENDING, fit_chosen, folds_of
+from langchain_embedding_adapter.selection.candidates import BASE, Future, is_identity
+from langchain_embedding_adapter.selection.choice import DESCENDING, Selection, fit_chosen, folds_of
 from langchain_embedding_adapter.selection.crossvalidation import TOLERANCE
 from langchain_embedding_adapter.selection.fold_ranking import ranked_passages
 from langchain_embedding_adapter.selection.folds import Fold
@@ -80,7 +80,7 @@ def with_details(
             elif kind is None:  # they were examined once more, by distance
                 details = replace(details, lists=partial(_by_parts, task, trained, expect))
             else:
-                details = replace(details, lists=partial(_by_folds, task, selection.chosen, kind))
+                details = replace(details, lists=partial(_by_folds, task, selection, kind))
     apart = set(report.query_ids) if asked == "deciding" and task.validation is None else set()
     story = story_of(result, task, trained, expect, apart, given)
     details = replace(
@@ -161,14 +161,14 @@ def _by_parts(task: Task, trained: Trained, expect: Future) -> Lists | None:
     )
 
 
-def _by_folds(task: Task, chosen: Candidate, kind: str) -> Lists | None:
+def _by_folds(task: Task, selection: Selection, kind: str) -> Lists | None:
     """What the cross-validated questions find, each by the winner fitted without it, among what its fold ranks."""
     parts = []
     config = replace(task.config, tolerance=TOLERANCE)
-    for fold in folds_of(task.vectors, task.config)[kind]:
+    for fold in folds_of(task.vectors, task.config, selection.sampled)[kind]:
         adapter = task.start
-        if chosen != BASE:
-            adapter, _ = fit_chosen(fold.fitted, chosen, task.start, config, question_weights=task.weights)
+        if selection.chosen != BASE:
+            adapter, _ = fit_chosen(fold.fitted, selection.chosen, task.start, config, question_weights=task.weights)
         queries = fold.examined.queries
         parts.append(_of_fold(fold, task.config.seed, task.start.adapt(queries), adapter.adapt(queries)))
     return _joined(parts)

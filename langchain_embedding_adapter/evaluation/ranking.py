@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.report.retrieval import RetrievalReport, Scores
-from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
+from langchain_embedding_adapter.vectors.spool import release
 
 DEFAULT_KS = (5, 10)
 BLOCK = 512
+"""Questions that are ranked at a time."""
+PASSAGES = 65_536
+"""Looked at at a time, by so many questions."""
 KEPT = 2**28
 """Most bytes of passages' vectors, in memory, that a report holds on to for the lists of its page."""
 
@@ -108,7 +112,8 @@ def retrieval_scores(vectors: PairVectors, queries: Floats, ks: Sequence[int]) -
 
 def nearest_passages(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
     """Rows of the ``k`` passages nearest to each of these query vectors, nearest first, ``(questions, k)``."""
-    return np.concatenate([top_k(block, k) for block in _score_blocks(vectors, queries)])
+    found = [_first_of(vectors, queries[at : at + BLOCK], k) for at in range(0, len(queries), BLOCK)]
+    return np.concatenate(found)
 
 
 def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequence[int]) -> Scores:
@@ -123,29 +128,69 @@ def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequenc
     return compute_metrics(gains, ideal, vectors.relevant.counts, ks)
 
 
-def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[Floats]:
-    """What the questions are ranked by, ``(a block of questions, passages)`` at a time."""
-    passages, offsets = vectors.passages, np.float32(0)
+def first_of(scores: Floats, rows: NDArray[np.intp], k: int) -> tuple[Floats, NDArray[np.intp]]:
+    """The ``k`` highest scores of each question, best first, and the rows of their passages.
+
+    Args:
+        scores: ``(questions, some passages)``.
+        rows: Their rows, ``(some passages,)`` or, each question its own, ``(questions, some passages)``.
+        k: How many; of equal scores the first in the order of the columns.
+    """
+    best = top_k(scores, k)
+    return np.take_along_axis(scores, best, axis=1), (
+        rows[best] if rows.ndim == 1 else np.take_along_axis(rows, best, axis=1)
+    )
+
+
+def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[tuple[int, Floats]]:
+    """What some questions are ranked by, ``(questions, a part of the passages)``, and the part's first row."""
     if vectors.metric == "cosine":
-        passages, queries = unit(passages), unit(queries)
-    elif vectors.metric == "l2":  # |q - d|² = |q|² - 2 (q·d - |d|²/2)
-        offsets = np.einsum("ij,ij->i", passages, passages) / 2
-    for at in range(0, len(queries), BLOCK):
-        yield queries[at : at + BLOCK] @ passages.T - offsets
+        queries = unit(queries)
+    for at in range(0, len(vectors.passages), PASSAGES):
+        passages, offsets = vectors.passages[at : at + PASSAGES], np.float32(0)
+        if vectors.metric == "cosine":
+            passages = unit(passages)
+        elif vectors.metric == "l2":  # |q - d|² = |q|² - 2 (q·d - |d|²/2)
+            offsets = np.einsum("ij,ij->i", passages, passages) / 2
+        yield at, queries @ passages.T - offsets
+        release(vectors.passages)
+
+
+def _first_of(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
+    """:func:`nearest_passages` of a block of questions."""
+    best: Floats = np.zeros((len(queries), 0), dtype=np.float32)
+    rows: NDArray[np.intp] = np.zeros((len(queries), 0), dtype=np.intp)
+    for at, scores in _score_blocks(vectors, queries):
+        more, found = first_of(scores, np.arange(at, at + scores.shape[1]), k)
+        best, rows = np.hstack([best, more]), np.hstack([rows, found])
+        if at:
+            best, rows = first_of(best, rows, k)
+    return rows
 
 
 def _right_ranks(vectors: PairVectors, queries: Floats) -> tuple[tuple[int, ...], ...]:
     """The rank of every right passage, from 1; of equal scores the first passage comes first, as in the rankings."""
     ranks: list[tuple[int, ...]] = []
-    for block in _score_blocks(vectors, queries):
-        for scores, right in zip(block, vectors.relevant[len(ranks) :], strict=False):
-            ranks.append(
-                tuple(
-                    1 + int((scores > scores[row]).sum()) + int((scores[:row] == scores[row]).sum())
-                    for row in right.tolist()
-                )
-            )
+    for at in range(0, len(queries), BLOCK):
+        right = vectors.relevant[at : at + BLOCK]
+        found = right.like(_ranks_of(vectors, queries[at : at + BLOCK], right))
+        ranks += [tuple(part.tolist()) for part in found]
     return tuple(ranks)
+
+
+def _ranks_of(vectors: PairVectors, queries: Floats, right: Ragged[np.intp]) -> NDArray[np.int64]:
+    """``(right passages,)``, the rank of each among all passages, for a block of questions."""
+    own = np.zeros(len(right.flat))
+    first = list(_score_blocks(vectors, queries)) if len(vectors.passages) <= PASSAGES else None
+    for at, scores in first or _score_blocks(vectors, queries):
+        here = (right.flat >= at) & (right.flat < at + scores.shape[1])
+        own[here] = scores[right.rows[here], right.flat[here] - at]
+    ranks = np.ones(len(own), dtype=np.int64)
+    for at, scores in first or _score_blocks(vectors, queries):
+        for number, (row, passage) in enumerate(zip(right.rows.tolist(), right.flat.tolist(), strict=True)):
+            ranks[number] += int((scores[row] > own[number]).sum())
+            ranks[number] += int((scores[row, : max(0, passage - at)] == own[number]).sum())
+    return ranks
 
 
 def light(vectors: PairVectors) -> bool:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from langchain_embedding_adapter.fitting.closed_forms import CLOSED_FORMS
 from langchain_embedding_adapter.fitting.convex import History, LinearProblem
 from langchain_embedding_adapter.fitting.descent import Follow, fit_by_descent
-from langchain_embedding_adapter.fitting.linear import fit_linear
+from langchain_embedding_adapter.fitting.entries import Entries
+from langchain_embedding_adapter.fitting.linear import feasible, fit_linear
 from langchain_embedding_adapter.fitting.memory import (
     condense,
     filled,
     fit_memory,
     mean_answers,
     memory_for,
+    question_memory,
     recall_table,
 )
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
@@ -24,6 +26,7 @@ from langchain_embedding_adapter.fitting.threads import SideBySide
 
 __all__ = [
     "CLOSED_FORMS",
+    "Entries",
     "Follow",
     "History",
     "LinearProblem",
@@ -31,6 +34,7 @@ __all__ = [
     "QuestionWeights",
     "SideBySide",
     "as_tensor",
+    "feasible",
     "condense",
     "filled",
     "fit_by_descent",
@@ -38,5 +42,6 @@ __all__ = [
     "fit_memory",
     "mean_answers",
     "memory_for",
+    "question_memory",
     "recall_table",
 ]

@@ -17,9 +17,10 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting import QuestionWeights
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, QueryMap
-from langchain_embedding_adapter.selection.choice import LARGEST, VALIDATION, Gains, Selection, gains_of, standard_error
+from langchain_embedding_adapter.selection.choice import VALIDATION, Gains, Selection, gains_of, standard_error
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
 from langchain_embedding_adapter.selection.folds import Fold, topic_folds
+from langchain_embedding_adapter.selection.sampling import LARGEST, sample_of
 from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
@@ -102,9 +103,7 @@ def _reason(chosen: Candidate, gains: Gains, metric: str, *, real: bool) -> str:
 
 def _style_folds(vectors: PairVectors, styles: Mapping[str, str], config: TrainingConfig) -> list[Fold]:
     """Topic folds in which a part of the styles is examined and only the others are fitted."""
-    if len(vectors.query_ids) > LARGEST:
-        rows = np.random.default_rng(config.seed).choice(len(vectors.query_ids), LARGEST, replace=False)
-        vectors = vectors.rows(np.sort(rows))
+    vectors = sample_of(vectors, LARGEST, config.seed)
     names = sorted({styles[query] for query in vectors.query_ids})
     part = {name: number % config.folds for number, name in enumerate(names)}
     found = []

@@ -9,7 +9,7 @@ that is within one standard error of it. The base is a candidate like any other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from langchain_embedding_adapter.fitting import (
     History,
     QuestionWeights,
     as_tensor,
+    feasible,
     fit_linear,
     fit_memory,
     mean_answers,
@@ -50,16 +51,20 @@ from langchain_embedding_adapter.selection.candidates import (
 from langchain_embedding_adapter.selection.crossvalidation import Examined, cross_validate
 from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, moved
 from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
+from langchain_embedding_adapter.selection.sampling import (
+    GROWTH,
+    LARGEST,
+    SIGNIFICANT,
+    enough,
+    sample_of,
+    sample_with,
+)
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
 
 NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
-SIGNIFICANT = 1.645
-"""So many standard errors are significant: five per cent, on one side."""
-LARGEST = 3072
-"""Most questions that are cross-validated; of more, a random part is."""
 ENOUGH = {NEW: 400, SAME: 200}
 """No further fold is examined after so many questions: which passages are new decides, and so they have more."""
 
@@ -83,6 +88,7 @@ class Selection:
             early are not among them.
         reports: For each future base against winner on the examined questions.
         given_up: Candidates given up after the first folds.
+        sampled: Most questions that candidates were examined on; of more, a random part was.
     """
 
     chosen: Candidate
@@ -91,6 +97,7 @@ class Selection:
     gains: Mapping[str, Mapping[Candidate, Gains]]
     reports: Mapping[str, RetrievalReport]
     given_up: tuple[Candidate, ...]
+    sampled: int = LARGEST
 
     @property
     def improved(self) -> bool:
@@ -179,10 +186,6 @@ def select(
     Raises:
         ValueError: If there are too few questions, or all are about one passage.
     """
-    if validation is not None:
-        kinds = {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
-    else:
-        kinds = folds_of(vectors, config)
     choices = [
         *candidates(
             start,
@@ -194,11 +197,22 @@ def select(
         ),
         *further,
     ]
-    examined = cross_validate(
-        kinds, choices, start, config, question_weights=question_weights, fit_by_descent=fit_by_descent
-    )
-    gains = {kind: gains_of(found, config) for kind, found in examined.items()}
-    chosen, reason = choose(gains, expect, small=len(vectors.query_ids) < config.small, metric=config.metric)
+    sampled, most = LARGEST, min(len(vectors.query_ids), GROWTH * LARGEST) if validation is None else 0
+    while True:
+        if validation is None:
+            kinds = folds_of(vectors, config, sampled)
+        else:
+            kinds = deciding(vectors, validation, config, sampled)
+        examined = cross_validate(
+            kinds, choices, start, config, question_weights=question_weights, fit_by_descent=fit_by_descent
+        )
+        gains = {kind: gains_of(found, config) for kind, found in examined.items()}
+        chosen, reason = choose(gains, expect, small=len(vectors.query_ids) < config.small, metric=config.metric)
+        needed = min(most, enough(_ahead(gains, chosen, expect), sampled))
+        if needed <= sampled:
+            break
+        logger.info("%d questions do not tell the best candidates apart; examining them on %d", sampled, needed)
+        sampled = needed
     logger.info("%s", reason)
     return Selection(
         chosen=chosen,
@@ -207,6 +221,7 @@ def select(
         gains=gains,
         reports={kind: found.report(chosen, sorted({5, 10, config.cutoff})) for kind, found in examined.items()},
         given_up=tuple(choice for choice in choices if choice not in next(iter(gains.values()))),
+        sampled=sampled,
     )
 
 
@@ -221,13 +236,7 @@ def choose(
         small: Whether to prefer the simplest candidate within a standard error.
         metric: What the gains are measured in, for the reason.
     """
-    counting = [kind for kind in gains if expect == "both" or kind in (expect, VALIDATION)]
-    guard = next((kind for kind in (NEW, VALIDATION) if kind in counting), None)
-    eligible = list(gains[counting[0]])
-    if guard is not None:
-        best = max(eligible, key=lambda choice: float(gains[guard][choice].mean()))
-        least = float(gains[guard][best].mean()) - SIGNIFICANT * standard_error(gains[guard][best])
-        eligible = [choice for choice in eligible if gains[guard][choice].mean() >= max(least, 0)]
+    counting, guard, eligible = _eligible(gains, expect)
 
     def total(choice: Candidate) -> float:
         return sum(float(gains[kind][choice].mean()) for kind in counting)
@@ -256,6 +265,27 @@ def choose(
         f"Chosen: {simplest}. It gains {figures} ({label(metric)} × 100, {asked} questions that the fit had not seen); "
         f"{because}."
     )
+
+
+def _eligible(
+    gains: Mapping[str, Mapping[Candidate, Gains]], expect: Future
+) -> tuple[list[str], str | None, list[Candidate]]:
+    """The futures that count, the one on which nothing may be lost, and the candidates that lose nothing there."""
+    counting = [kind for kind in gains if expect == "both" or kind in (expect, VALIDATION)]
+    guard = next((kind for kind in (NEW, VALIDATION) if kind in counting), None)
+    choices = list(gains[counting[0]])
+    if guard is None:
+        return counting, guard, choices
+    best = max(choices, key=lambda choice: float(gains[guard][choice].mean()))
+    least = float(gains[guard][best].mean()) - SIGNIFICANT * standard_error(gains[guard][best])
+    return counting, guard, [choice for choice in choices if gains[guard][choice].mean() >= max(least, 0)]
+
+
+def _ahead(gains: Mapping[str, Mapping[Candidate, Gains]], chosen: Candidate, expect: Future) -> Iterator[list[Gains]]:
+    """How far the winner is ahead of each other candidate that might have won, on each question of each future."""
+    counting, _, choices = _eligible(gains, expect)
+    for other in choices:
+        yield [gains[kind][chosen] - gains[kind][other] for kind in counting]
 
 
 def fit_chosen(
@@ -297,16 +327,29 @@ def fit_chosen(
     return fit_memory(vectors, memory, config.seed, known=known), history
 
 
-def folds_of(vectors: PairVectors, config: TrainingConfig) -> dict[str, list[Fold]]:
+def deciding(
+    vectors: PairVectors, validation: PairVectors, config: TrainingConfig, sampled: int
+) -> dict[str, list[Fold]]:
+    """The questions that decide, in the place of folds; of more to learn from than can be, a part."""
+    if not feasible(vectors, config):
+        vectors, validation = sample_with(vectors, validation, sampled, config.seed)
+    return {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
+
+
+def folds_of(vectors: PairVectors, config: TrainingConfig, sampled: int = LARGEST) -> dict[str, list[Fold]]:
     """Folds for each future: what is left out is new passages, or new questions about the same ones.
+
+    Args:
+        vectors: The questions and passages.
+        config: How many folds, and the seed.
+        sampled: Most questions to examine; of more, a random part is.
 
     Raises:
         ValueError: If there are not two questions about two passages.
     """
-    if len(vectors.query_ids) > LARGEST:
-        rows = np.random.default_rng(config.seed).choice(len(vectors.query_ids), LARGEST, replace=False)
-        vectors = vectors.rows(np.sort(rows))
-        logger.info("candidates are examined on %d of the questions", LARGEST)
+    if len(vectors.query_ids) > sampled:
+        logger.info("candidates are examined on %d of the questions", sampled)
+    vectors = sample_of(vectors, sampled, config.seed)
     folds = {
         NEW: topic_folds(vectors, config.folds, config.seed),
         SAME: question_folds(vectors, config.folds, config.seed),

@@ -27,7 +27,7 @@ def unseen(task: Task, trained: Trained, expect: Future) -> Iterator[tuple[PairV
         return
     if trained.selection is None or trained.selection.chosen.map.method in DESCENDING or task.dataset.pseudo_styles:
         return
-    for kind, folds in folds_of(task.vectors, task.config).items():
+    for kind, folds in folds_of(task.vectors, task.config, trained.selection.sampled).items():
         for fold in folds if expect in (kind, "both") else ():
             adapter, _ = fit_chosen(
                 fold.fitted, trained.selection.chosen, task.start, task.config, question_weights=task.weights
