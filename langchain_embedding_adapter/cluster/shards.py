@@ -41,12 +41,19 @@ class ShardFolder:
         self._fs, self._root = url_to_fs(self.path)
         protocol = self._fs.protocol
         self.is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        if self.is_local:
+            self.path = self._root  # whole: a worker may stand in another folder
 
     def __reduce__(self) -> tuple[type[ShardFolder], tuple[str, str]]:
         return type(self), (self.path, self.suffix)
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def local_path(self) -> str:
+        """Where the folder is on this machine, if it :attr:`is_local`."""
+        return str(self._root)
 
     def within(self, name: str, suffix: str | None = None) -> ShardFolder:
         """A folder within this one."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import Any
 
-from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -33,7 +32,7 @@ def make_chain(llm: Runnable[Any, Any] | None, settings: GenerationConfig) -> Ru
         if not isinstance(llm, BaseChatModel):
             raise TypeError(f"structured output takes a chat model, got {type(llm).__name__}")
         model = llm.with_structured_output(SCHEMA, include_raw=True)
-    return RunnableLambda(_filled, _afilled) | model  # type: ignore[operator]
+    return RunnableLambda(filled, _afilled) | model  # type: ignore[operator]
 
 
 def has_structured_output(model: Any) -> bool:
@@ -41,12 +40,13 @@ def has_structured_output(model: Any) -> bool:
     return bool((getattr(model, "profile", None) or {}).get("structured_output"))
 
 
-def _filled(wording: Wording) -> PromptValue:
+def filled(wording: Wording) -> PromptValue:
+    """The prompt of a wording."""
     return wording.prompt.format_prompt(**wording.variables)
 
 
 async def _afilled(wording: Wording) -> PromptValue:
-    return _filled(wording)
+    return filled(wording)
 
 
 def read_answer(output: Any) -> dict[str, Any]:
@@ -61,13 +61,6 @@ def text_of(output: Any) -> str:
     """An output as text, for the record."""
     text = getattr(output, "text", output)
     return text if isinstance(text, str) else repr(output)
-
-
-def key_of(chunk: Document, wording: Wording, settings: GenerationConfig) -> str:
-    """What an answer depends on: the chunk and the filled-in prompt."""
-    if settings.chain is not None:
-        return digest("chain", chunk.id, chunk.page_content, settings.questions_per_chunk)
-    return digest(chunk.id, _filled(wording).to_string())
 
 
 def digest(*parts: Any) -> str:

@@ -7,6 +7,7 @@ afterwards: answers are kept whole, so that other rules cost no other calls.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_embedding_adapter.engines import Engine, as_ray
 from langchain_embedding_adapter.generation.job import Job
+from langchain_embedding_adapter.generation.on_ray import generate_on_ray
 from langchain_embedding_adapter.generation.settings import GenerationConfig
 from langchain_embedding_adapter.generation.summary import GenerationPlan
 from langchain_embedding_adapter.pairs.dataset import QADataset
@@ -27,6 +30,7 @@ def generate_qa_pairs(
     path: str | Path | None = None,
     config: RunnableConfig | None = None,
     show_progress: bool | None = None,
+    engine: Engine = "local",
     **settings: Any,
 ) -> QADataset:
     """Let an LLM write questions about each document.
@@ -38,9 +42,14 @@ def generate_qa_pairs(
         llm: Any LangChain chat model or LLM, also one bound, with retries or with fallbacks.
         path: A ``.jsonl`` file for the answers, one line a chunk, written as they come. Where it exists, only chunks
             that it has no answer for (same text, same prompt) are asked about. Beside it go the questions that were
-            turned down (``….rejected.jsonl``) and a summary (``….summary.json``).
+            turned down (``….rejected.jsonl``), calls that failed and why (``….failed.jsonl``) and a summary
+            (``….summary.json``). On Ray it may also be a folder of any file system (``s3://…``, ``gs://…``, a shared
+            disk), in which all that lies as files and shards.
         config: Passed to the chain: callbacks, tags, metadata, tracing.
         show_progress: A progress bar; by default where standard error is a terminal.
+        engine: Who calls the model: ``"local"``, this process; ``"ray"`` or a :class:`RayEngine`, workers on a cluster,
+            each with a client of its own and its share of ``max_concurrency`` and of the rate of ``rate_limiter``. The
+            result is the same. It needs a ``path``.
         **settings: As in :class:`GenerationConfig`: ``questions_per_chunk``, ``prompt``, ``chain``, ``styles``,
             ``languages``, ``personas``, ``examples``, ``max_concurrency``, ``max_calls``, ``max_tokens``, ``rules``,
             ``found_within``, ``judge``, ``limit`` and others.
@@ -51,6 +60,7 @@ def generate_qa_pairs(
     Raises:
         ValueError: If neither or both of ``llm`` and ``chain`` are given, the prompt lacks ``{passage}``, there is no
             document, or no usable question came of it.
+        TypeError: On Ray, if the model cannot be sent to the workers.
         RuntimeError: If an error ended the run that will not pass (a wrong key, an unknown model, no call succeeding);
             what was answered before is in ``path``, and a rerun goes on from there. Where some calls succeed, the
             failures are logged, and a rerun with the same ``path`` asks for them again.
@@ -62,13 +72,16 @@ def generate_qa_pairs(
         >>> list(dataset.queries.values())
         ['How long is a year on Mars?']
     """
-    job = Job(documents, llm, path, GenerationConfig(**settings))
-    with job.asking(show_progress) as (inputs, on_answer):
-        job.calls.run(job.chain, inputs, on_answer, config)
+    on_ray = as_ray(engine)
+    job = Job(documents, llm, path, GenerationConfig(**settings), on_ray)
+    if on_ray is not None:
+        return generate_on_ray(job, on_ray, config=config, show_progress=show_progress)
+    with job.asking(show_progress) as stage:
+        job.calls.run(stage.chain, stage.inputs, stage.on_answer, config, stage.on_failure)
     review = job.review()
     if job.settings.judge is not None:
-        with job.judging(review, show_progress) as (inputs, on_answer):
-            job.calls.run(job.judge, inputs, on_answer, config)
+        with job.judging(review, show_progress) as stage:
+            job.calls.run(stage.chain, stage.inputs, stage.on_answer, config, stage.on_failure)
     return job.dataset(review)
 
 
@@ -79,16 +92,22 @@ async def agenerate_qa_pairs(
     path: str | Path | None = None,
     config: RunnableConfig | None = None,
     show_progress: bool | None = None,
+    engine: Engine = "local",
     **settings: Any,
 ) -> QADataset:
     """The asynchronous :func:`generate_qa_pairs`: same arguments, result and errors, through ``ainvoke``."""
-    job = Job(documents, llm, path, GenerationConfig(**settings))
-    with job.asking(show_progress) as (inputs, on_answer):
-        await job.calls.arun(job.chain, inputs, on_answer, config)
+    on_ray = as_ray(engine)
+    job = Job(documents, llm, path, GenerationConfig(**settings), on_ray)
+    if on_ray is not None:
+        return await asyncio.to_thread(
+            generate_on_ray, job, on_ray, config=config, show_progress=show_progress, asynchronous=True
+        )
+    with job.asking(show_progress) as stage:
+        await job.calls.arun(stage.chain, stage.inputs, stage.on_answer, config, stage.on_failure)
     review = job.review()
     if job.settings.judge is not None:
-        with job.judging(review, show_progress) as (inputs, on_answer):
-            await job.calls.arun(job.judge, inputs, on_answer, config)
+        with job.judging(review, show_progress) as stage:
+            await job.calls.arun(stage.chain, stage.inputs, stage.on_answer, config, stage.on_failure)
     return job.dataset(review)
 
 
@@ -98,6 +117,7 @@ def plan_qa_pairs(
     *,
     path: str | Path | None = None,
     prices: tuple[float, float] | None = None,
+    engine: Engine = "local",
     **settings: Any,
 ) -> GenerationPlan:
     """What :func:`generate_qa_pairs` would ask for and cost; nothing is asked.
@@ -107,11 +127,12 @@ def plan_qa_pairs(
         llm: The model.
         path: The file of the answers so far.
         prices: Of a million tokens in and a million tokens out.
+        engine: As there: it says what kind of place ``path`` is.
         **settings: As in :class:`GenerationConfig`.
 
     Raises:
         ValueError: As :func:`generate_qa_pairs`.
     """
-    job = Job(documents, llm, path, GenerationConfig(**settings))
+    job = Job(documents, llm, path, GenerationConfig(**settings), as_ray(engine))
     with job.answers:
         return job.plan(prices)

@@ -115,9 +115,10 @@ class PromptMix:
 
     def wordings(self, chunks: Sequence[Document]) -> list[Wording]:
         """The wording of each chunk, chunks in the order of their documents."""
-        return [self._wording(chunk, _neighbour(chunks, row)) for row, chunk in enumerate(chunks)]
+        return [self.wording(chunk, neighbour_of(chunks, row)) for row, chunk in enumerate(chunks)]
 
-    def _wording(self, chunk: Document, neighbour: Document | None) -> Wording:
+    def wording(self, chunk: Document, neighbour: Document | None) -> Wording:
+        """The wording of one chunk, before the next one of the same document, if there is one."""
         draw = random.Random(f"{self.seed} {chunk.id}")  # noqa: S311 no secret
         weights = {style: weight for style, weight in self.styles.items() if neighbour is not None or not style.joins}
         if not sum(weights.values()) > 0:
@@ -171,7 +172,7 @@ def _template(prompt: Prompt, *, needs_instructions: bool) -> BasePromptTemplate
     return template
 
 
-def _neighbour(chunks: Sequence[Document], row: int) -> Document | None:
+def neighbour_of(chunks: Sequence[Document], row: int) -> Document | None:
     """The next chunk of the same document."""
     document = document_of(chunks[row])
     following = chunks[row + 1] if row + 1 < len(chunks) else None
