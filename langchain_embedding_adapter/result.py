@@ -17,6 +17,7 @@ from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.tables import format_p_value
 from langchain_embedding_adapter.teacher import TeacherCheck
 from langchain_embedding_adapter.vector_cache import VectorCache
+from langchain_embedding_adapter.vectors import PairVectors
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.selection.choice import Selection
@@ -68,11 +69,11 @@ class TrainingResult:
             return f"The adapter beats the base on {asked}: {figures} (p {p_value})."
         return f"No gain on {asked} ({figures}): the base is kept."
 
-    def evaluate(self, dataset: QADataset, **options: Any) -> RetrievalReport:
+    def evaluate(self, dataset: QADataset | PairVectors, **options: Any) -> RetrievalReport:
         """Base against adapted on questions that training has not seen; no text is embedded a second time.
 
         Args:
-            dataset: The questions.
+            dataset: The questions, or their vectors.
             **options: As in :func:`evaluate_retrieval`: ``ks``, ``store``, ``stored``, ``search_kwargs``.
         """
         report = evaluate_retrieval(self.embeddings, dataset, cache=self._cache, **options)

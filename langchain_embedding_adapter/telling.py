@@ -62,7 +62,7 @@ def with_details(
     details = report.details or Details()
     if selection is not None:
         vectors = task.validation
-        if task.dataset.pseudo_styles and vectors is None:
+        if task.pseudo_styles and vectors is None:
             pseudo = report.adapted_scores is None
             asked = "pseudo" if pseudo else "deciding"
             vectors = task.vectors.take(dict.fromkeys(report.query_ids))
@@ -103,7 +103,7 @@ def story_of(
     given: Mapping[str, Any],
 ) -> TrainingStory:
     """How the adapter came about, in plain values; ``apart`` are the questions of the dataset that only decided."""
-    dataset, selection = task.dataset, trained.selection
+    dataset, selection = task.dataset or QADataset({}, {}, {}), trained.selection
     metric = task.config.metric
     learned = [query for query in dataset.queries if query not in apart]
     seen = {passage for query in learned for passage in dataset.relevant_docs[query]}
@@ -123,14 +123,12 @@ def story_of(
         futures=futures,
         history=tuple(trained.history),
         counts={
-            "questions": len(dataset),
-            "passages": len(task.vectors.passage_ids),
-            "passages_asked_about": len(dataset.passages_asked_about()),
+            **task.counts,
             **({"documents": len(set(dataset.documents.values()))} if dataset.documents else {}),
         },
         pseudo_questions=len(dataset.pseudo_styles),
         origin=dict(dataset.origin),
-        digest=dataset.digest,
+        digest=task.digest,
         settings=asdict(task.config),
         expect=expect,
         retrained=selection is not None and not is_identity(task.start),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -89,7 +89,7 @@ class AdapterTrainer:
 
     def generate_dataset(
         self,
-        documents: Iterable[Document] | None = None,
+        documents: Iterable[Document] | str | Path | None = None,
         *,
         store: VectorStore | StoredVectors | None = None,
         path: str | Path | None = None,
@@ -98,12 +98,13 @@ class AdapterTrainer:
         """Let the LLM write questions about each document.
 
         Args:
-            documents: The chunks of the collection.
+            documents: The chunks of the collection, or where they lie.
             store: In their place, a vector store that holds them: the dataset's passages have the store's ids, and no
                 document is embedded.
-            path: A ``.jsonl`` file for the answers; where it exists only what is missing is asked for.
-            **options: As in :func:`generate_qa_pairs`: ``config`` and everything of :class:`GenerationConfig`. For
-                ``found_within``, the trainer's embeddings look.
+            path: A ``.jsonl`` file for the answers; where it exists only what is missing is asked for. With
+                ``engine="ray"`` also a folder of any file system that the workers reach.
+            **options: As in :func:`generate_qa_pairs`: ``config``, ``engine`` and everything of
+                :class:`GenerationConfig`. For ``found_within``, the trainer's embeddings look.
 
         Raises:
             ValueError: If the trainer has no ``llm`` and no ``chain`` is given, if neither or both of ``documents`` and
@@ -114,7 +115,7 @@ class AdapterTrainer:
 
     async def agenerate_dataset(
         self,
-        documents: Iterable[Document] | None = None,
+        documents: Iterable[Document] | str | Path | None = None,
         *,
         store: VectorStore | StoredVectors | None = None,
         path: str | Path | None = None,
@@ -126,14 +127,15 @@ class AdapterTrainer:
 
     def train(
         self,
-        dataset: QADataset,
+        dataset: QADataset | PairVectors,
         *,
         adapter: BaseAdapter | str | None = None,
         expect: Future = "both",
-        validation: QADataset | None = None,
+        validation: QADataset | PairVectors | None = None,
         teacher: Teacher | None = None,
         weights: Mapping[str, float] | None = None,
         config: TrainingConfig | None = None,
+        memory: str | int | None = None,
         checkpoint: str | Path | None = None,
         store: VectorStore | StoredVectors | None = None,
         calibrate: bool = False,
@@ -148,7 +150,8 @@ class AdapterTrainer:
         Args:
             dataset: Questions and passages; the corpus should hold whatever the index holds. Pseudo-questions
                 (:func:`generate_pseudo_questions`) train a linear map that is taken with caution; real questions beside
-                them are what it is checked on.
+                them are what it is checked on. Or the vectors themselves, in memory or mapped from files
+                (:func:`open_pair_vectors`): nothing is embedded, and there may be more than memory holds.
             adapter: What to choose among: ``None`` for linear maps with and without a memory, ``"linear"`` or
                 ``"memory"`` for one of these, ``"auto"`` for low-rank and two-layer adapters too. Or what to train in
                 epochs: ``"two-layer"``, ``"low-rank"``, or your own ``BaseAdapter``. Or an adapter that was trained
@@ -165,6 +168,7 @@ class AdapterTrainer:
                 model.
             weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
+            memory: How much the fit may hold, as ``"4GB"``: ``config.memory``.
             checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.
             store: A vector store that holds the passages, embedded by the base: its vectors are read back
                 (:func:`read_store`), and no document is embedded. The dataset's passages are the store's by id or,
@@ -189,15 +193,17 @@ class AdapterTrainer:
         from langchain_embedding_adapter.telling import with_details
 
         config = config or self.config
+        if memory is not None:
+            config = replace(config, memory=memory)
         if not len(dataset) or (validation is not None and not len(validation)):
             raise ValueError("expected at least one question to train on and one to decide with")
         if expect not in get_args(Future):
             raise ValueError(f"expected expect= one of {', '.join(get_args(Future))}, got {expect!r}")
-        unknown = (weights or {}).keys() - dataset.queries.keys()
-        if unknown:
-            raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
-        if "test" in dataset.parts.values():
-            logger.warning("the dataset holds its test questions; train on dataset.part('train')")
+        pairs = self._checked(dataset, weights or {})
+        if teacher is not None and (pairs is None or isinstance(validation, PairVectors)):
+            raise ValueError("`teacher` reads texts, and vectors have none: give datasets")
+        if pairs is None and store is not None:
+            raise ValueError("`store` has the vectors of a dataset's passages, and vectors bring their own")
         if self.document_embeddings is not None and (teacher is not None or calibrate):
             raise ValueError("`teacher` and `calibrate` start from the base's own scores, and a bridged index has none")
         given = {
@@ -210,23 +216,25 @@ class AdapterTrainer:
             "document_embeddings": self.document_embeddings is not None,
         }
         stored = None if store is None else as_stored(store)
-        dataset, vectors = self._embed(dataset, stored)
+        pairs, vectors = self._embed(dataset, stored)
         bridged = self.document_embeddings is not None
         start = starting_adapter(adapter, vectors, self.embeddings, bridged=bridged)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)
         if chosen and checkpoint is not None:
             raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
-        if dataset.pseudo_styles and (type(start) is not LinearAdapter or adapter in (MemoryAdapter.kind, "auto")):
+        if (
+            pairs is not None
+            and pairs.pseudo_styles
+            and (type(start) is not LinearAdapter or adapter in (MemoryAdapter.kind, "auto"))
+        ):
             raise ValueError(f"pseudo-questions train a linear map, with adapter=None or 'linear'; got {adapter!r}")
         check = None
-        deciding = None
-        if validation is not None:
-            validation, deciding = self._embed(validation, stored)
-        if teacher is not None:
-            vectors, check = self._consult(teacher, (dataset, vectors), (validation, deciding), config)
-        task = Task(dataset, vectors, start, config, deciding, weights, self.show_progress)
+        judges, deciding = (None, None) if validation is None else self._embed(validation, stored)
+        if teacher is not None and pairs is not None:
+            vectors, check = self._consult(teacher, (pairs, vectors), (judges, deciding), config)
+        task = Task(pairs, vectors, start, config, deciding, weights, self.show_progress)
         with Following(callbacks, lambda: settings_of(task, self.embeddings, adapter, expect)) as following:
-            if dataset.pseudo_styles:
+            if task.pseudo_styles:
                 trained = with_caution(task)
             elif chosen:
                 family = family_of(adapter, bridged=bridged)
@@ -243,7 +251,7 @@ class AdapterTrainer:
                 calibrate = False
             calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
             result = self._result(task, trained, expect, check, calibration)
-            result = with_details(result, task, trained, expect, validation, given)
+            result = with_details(result, task, trained, expect, judges, given)
             following.finish(result)
         return result
 
@@ -272,17 +280,15 @@ class AdapterTrainer:
         check: TeacherCheck | None,
         calibration: ScoreCalibration | None,
     ) -> TrainingResult:
-        dataset, config = task.dataset, task.config
+        config = task.config
         selection, report = trained.selection, trained.report
         training: dict[str, Any] = {
-            "questions": len(dataset),
-            "passages": len(task.vectors.passage_ids),
-            "passages_asked_about": len(dataset.passages_asked_about()),
+            **task.counts,
             "improved": trained.improved,
-            "data": {**dataset.origin, "digest": dataset.digest},
+            "data": {**task.origin, "digest": task.digest},
         }
-        if dataset.pseudo_styles:
-            training |= {"pseudo_questions": len(dataset.pseudo_styles), "verdict": selection and selection.reason}
+        if task.pseudo_styles:
+            training |= {"pseudo_questions": len(task.pseudo_styles), "verdict": selection and selection.reason}
         elif selection is not None:
             training["expect"] = expect
         if selection is not None:
@@ -318,8 +324,11 @@ class AdapterTrainer:
         )
 
     def _documents(
-        self, documents: Iterable[Document] | None, store: VectorStore | StoredVectors | None, options: dict[str, Any]
-    ) -> Iterable[Document]:
+        self,
+        documents: Iterable[Document] | str | Path | None,
+        store: VectorStore | StoredVectors | None,
+        options: dict[str, Any],
+    ) -> Iterable[Document] | str | Path:
         """What to ask about. A store's vectors are remembered for the search that ``found_within`` asks for."""
         if store is None:
             if documents is None:
@@ -343,8 +352,24 @@ class AdapterTrainer:
             options = {"embeddings": self.embeddings, "cache": self._cache, **options}
         return {"llm": llm, "path": path, "show_progress": self.show_progress, **options}
 
-    def _embed(self, dataset: QADataset, stored: StoredVectors | None) -> tuple[QADataset, PairVectors]:
-        """The dataset, by the store's ids if there is a store, and its vectors."""
+    @staticmethod
+    def _checked(dataset: QADataset | PairVectors, weights: Mapping[str, float]) -> QADataset | None:
+        """The dataset, if it is one; ``weights`` name questions of it."""
+        pairs = dataset if isinstance(dataset, QADataset) else None
+        known = dataset.queries if isinstance(dataset, QADataset) else set(dataset.query_ids) if weights else set()
+        unknown = weights.keys() - known
+        if unknown:
+            raise ValueError(f"`weights` names questions that are not in the dataset: {sorted(unknown)[:3]}")
+        if pairs is not None and "test" in pairs.parts.values():
+            logger.warning("the dataset holds its test questions; train on dataset.part('train')")
+        return pairs
+
+    def _embed(
+        self, dataset: QADataset | PairVectors, stored: StoredVectors | None
+    ) -> tuple[QADataset | None, PairVectors]:
+        """The dataset, by the store's ids if there is a store, and its vectors; or the vectors that were given."""
+        if isinstance(dataset, PairVectors):
+            return None, dataset
         options: dict[str, Any] = {"cache": self._cache, "show_progress": self.show_progress}
         if stored is None:
             options["document_embeddings"] = self.document_embeddings

@@ -19,7 +19,7 @@ from langchain_embedding_adapter.report.details import Details
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
 from langchain_embedding_adapter.stores import StoredVectors
 from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
-from langchain_embedding_adapter.vectors import Floats, embed_dataset, embed_queries
+from langchain_embedding_adapter.vectors import Floats, PairVectors, embed_dataset, embed_queries
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class SupportsAdapt(Protocol):
 
 def evaluate_retrieval(
     embeddings: Embeddings,
-    dataset: QADataset,
+    dataset: QADataset | PairVectors,
     *,
     ks: Sequence[int] = DEFAULT_KS,
     store: VectorStore | StoredVectors | None = None,
@@ -51,7 +51,8 @@ def evaluate_retrieval(
         embeddings: Any LangChain embeddings. With ``AdaptedEmbeddings`` the report sets base against adapted; each
             text is embedded once, by the base. Where another model embeds the documents (``document_embeddings``), base
             are that model's own queries.
-        dataset: Questions that training has not seen.
+        dataset: Questions that training has not seen; or their vectors and the passages', as the base gave them, in
+            memory or mapped from files (:func:`open_pair_vectors`): nothing is embedded then.
         ks: The cut-offs.
         store: A vector store that holds the passages, embedded by the base: no document is embedded, and the report, a
             :class:`StoreReport`, has what the store's own search finds beside what an exact one does. Of a store that
@@ -68,6 +69,12 @@ def evaluate_retrieval(
         ValueError: If the dataset has no question, query and passage vectors differ in length, or another model than
             the base built the index and is not at hand.
     """
+    if isinstance(dataset, PairVectors):
+        if store is not None or stored is not None or search_kwargs:
+            raise ValueError(
+                "vectors bring their own passages: `store`, `stored` and `search_kwargs` go with a dataset"
+            )
+        return compare(dataset, embeddings.adapt if isinstance(embeddings, SupportsAdapt) else None, ks)
     if dataset.pseudo_styles:
         logger.warning(
             "%d of these questions are pseudo-questions: a gain on them is no gain", len(dataset.pseudo_styles)

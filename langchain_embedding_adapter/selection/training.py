@@ -6,9 +6,10 @@ adapter is trained in epochs, and questions that were held out decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Task:
     """What to learn from, and where to start.
 
     Attributes:
-        dataset: The questions.
+        dataset: The questions; ``None`` where their vectors are all that is known.
         vectors: The same as matrices.
         start: The adapter to start from; it is left as it is.
         config: The settings.
@@ -46,13 +47,37 @@ class Task:
         show_progress: Progress bars; by default where standard error is a terminal.
     """
 
-    dataset: QADataset
+    dataset: QADataset | None
     vectors: PairVectors
     start: BaseAdapter
     config: TrainingConfig
     validation: PairVectors | None
     weights: QuestionWeights | None
     show_progress: bool | None
+
+    @property
+    def pseudo_styles(self) -> Mapping[str, str]:
+        """Of each pseudo-question its style."""
+        return {} if self.dataset is None else self.dataset.pseudo_styles
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of what."""
+        return {
+            "questions": len(self.vectors.query_ids),
+            "passages": len(self.vectors.passage_ids),
+            "passages_asked_about": len(np.unique(self.vectors.relevant.flat)),
+        }
+
+    @property
+    def digest(self) -> str:
+        """What tells the questions and their pairs from others."""
+        return self.vectors.digest if self.dataset is None else self.dataset.digest
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """Where the questions come from, as far as is known."""
+        return {} if self.dataset is None else self.dataset.origin
 
 
 @dataclass(frozen=True)
@@ -118,7 +143,7 @@ def by_cross_validation(
 
 def with_caution(task: Task) -> Trained:
     """Learn a linear map from the pseudo-questions; it is checked on the real ones among the questions, if any."""
-    styles = task.dataset.pseudo_styles
+    styles = task.pseudo_styles
     pseudo = np.array([query in styles for query in task.vectors.query_ids])
     validation = task.validation
     if validation is None and not pseudo.all():
@@ -144,19 +169,22 @@ def in_epochs(task: Task, *, checkpoint: str | Path | None, follow: Follow | Non
     """
     fitted, held_out = task.vectors, task.validation
     if held_out is None:
+        if task.dataset is None:
+            raise ValueError("adapters trained in epochs on vectors need questions that decide: validation=…")
         learning, deciding = hold_out(task.dataset, task.config)
         fitted, held_out = task.vectors.take(learning.queries), task.vectors.take(deciding.queries)
+    deciders = held_out
     candidate, history = fit_by_descent(
         fitted,
         task.start,
         task.config,
-        lambda trained: figure(held_out, trained, task.config),
+        lambda trained: figure(deciders, trained, task.config),
         question_weights=task.weights,
         checkpoint=checkpoint,
         show_progress=task.show_progress,
         follow=follow,
     )
-    report = examine(held_out, candidate, task.config)
+    report = examine(deciders, candidate, task.config)
     improved = improves(report, task.config)
     kept = candidate if improved else LinearAdapter(task.start.in_features, task.start.out_features)
     return Trained(kept, report, history, improved)

@@ -25,7 +25,7 @@ def unseen(task: Task, trained: Trained, expect: Future) -> Iterator[tuple[PairV
     if task.validation is not None:
         yield task.validation, trained.adapter.adapt(task.validation.queries)
         return
-    if trained.selection is None or trained.selection.chosen.map.method in DESCENDING or task.dataset.pseudo_styles:
+    if trained.selection is None or trained.selection.chosen.map.method in DESCENDING or task.pseudo_styles:
         return
     for kind, folds in folds_of(task.vectors, task.config, trained.selection.sampled).items():
         for fold in folds if expect in (kind, "both") else ():

@@ -29,10 +29,8 @@ def settings_of(task: Task, embeddings: Embeddings, adapter: BaseAdapter | str |
         "dimensions": task.vectors.queries.shape[1],
         "adapter": asked,
         "expect": expect,
-        "questions": len(task.dataset),
-        "passages": len(task.vectors.passage_ids),
-        "passages_asked_about": len(task.dataset.passages_asked_about()),
-        "data": task.dataset.digest,
+        **task.counts,
+        "data": task.digest,
         **asdict(task.config),
     }
 

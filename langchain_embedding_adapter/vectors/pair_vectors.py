@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from langchain_embedding_adapter.stores import Metric  # it brings the vector stores, and serving needs none of them
 
 Floats = NDArray[np.float32]
+
+HASHED = 1024
+"""Vectors by which others are told from these."""
 
 NO_ROWS = Ragged.empty(0, np.intp)
 NO_SCORES = Ragged.empty(0, np.float64)
@@ -47,6 +52,10 @@ class PairVectors:
     listed: Ragged[np.intp] = NO_ROWS
     opinions: Ragged[np.float64] = NO_SCORES
     metric: Metric = "cosine"
+
+    def __len__(self) -> int:
+        """How many questions there are."""
+        return len(self.query_ids)
 
     @classmethod
     def from_arrays(
@@ -92,6 +101,16 @@ class PairVectors:
             Ragged.in_rows(grades, counts),
             metric=metric,
         )
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell these questions and their pairs from others, by a part of the vectors."""
+        told = hashlib.sha256(json.dumps([self.queries.shape, self.passages.shape]).encode())
+        for array in (self.relevant.offsets, self.relevant.flat, self.grades.flat):
+            told.update(np.ascontiguousarray(array).tobytes())
+        for vectors in (self.queries, self.passages):
+            told.update(vectors[:: max(1, len(vectors) // HASHED)].tobytes())
+        return told.hexdigest()[:12]
 
     @property
     def targets(self) -> Floats:
