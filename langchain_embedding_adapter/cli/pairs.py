@@ -12,14 +12,15 @@ from langchain_embedding_adapter.cli.opening import (
     show,
 )
 from langchain_embedding_adapter.cli.options import AsJson, Documents, DryRun, Force, Model, RunFolder
-from langchain_embedding_adapter.runs.settings import LOCAL, PairsSettings
+from langchain_embedding_adapter.runs.settings import LOCAL, EngineSettings, PairsSettings
 
 
-@takes(settings=PairsSettings)
+@takes(settings=PairsSettings, engine=EngineSettings)
 def pairs(
     run: RunFolder,
     documents: Documents,
     settings: PairsSettings,
+    engine: EngineSettings,
     embeddings: Model = LOCAL,
     dry_run: DryRun = False,
     force: Force = False,
@@ -28,7 +29,7 @@ def pairs(
     """Documents to chunks to questions about them.
 
     A chat model writes the questions (--llm), or they are cut from the passages (--pseudo). Answers are kept as they
-    come: a rerun asks only for what is missing.
+    come: a rerun asks only for what is missing. With --engine ray, workers on a cluster ask.
     """
     if settings.pseudo == (settings.llm is not None):
         raise WrongUsageError("name the chat model that writes questions with --llm, or ask for --pseudo ones")
@@ -43,6 +44,7 @@ def pairs(
         documents,
         None if llm is None else lambda: chat_model_named(llm),
         settings=settings.generation(),
+        engine=engine.chosen(),
         force=force,
         found_within=within,
         embeddings=None if within is None else embeddings_named(embeddings),

@@ -18,14 +18,20 @@ from langchain_embedding_adapter.cli.opening import (
     show,
 )
 from langchain_embedding_adapter.cli.options import AsJson
-from langchain_embedding_adapter.runs.settings import PairsSettings, TrainSettings
+from langchain_embedding_adapter.runs.settings import EngineSettings, PairsSettings, TrainSettings
 
 if TYPE_CHECKING:
     from langchain_embedding_adapter.runs.file import RunFile
     from langchain_embedding_adapter.runs.journey import Journey
 
 
-@takes(pairs=PairsSettings, train=TrainSettings, given=True, without={"pairs": ["test_size", "validation_size"]})
+@takes(
+    pairs=PairsSettings,
+    train=TrainSettings,
+    engine=EngineSettings,
+    given=True,
+    without={"pairs": ["test_size", "validation_size"]},
+)
 def run(
     folder: Annotated[
         Path | None, typer.Argument(help="The folder of the run; or `folder` in the file.", metavar="RUN")
@@ -48,6 +54,7 @@ def run(
     *,
     pairs: Mapping[str, Any],
     train: Mapping[str, Any],
+    engine: Mapping[str, Any],
 ) -> None:
     """The whole journey, from documents to what to do next.
 
@@ -59,7 +66,7 @@ def run(
 
         show({"example": example_file()}, example_file().rstrip(), as_json)
         return
-    journey = _journey(folder, documents or [], config, pairs, train)
+    journey = _journey(folder, documents or [], config, pairs, train, engine)
     if journey.missing is not None:
         raise WrongUsageError(journey.missing)
     if dry_run:
@@ -76,6 +83,7 @@ def _journey(
     config: Path | None,
     pairs: Mapping[str, Any],
     train: Mapping[str, Any],
+    engine: Mapping[str, Any],
 ) -> Journey:
     """What the file says, and what the command line says over it."""
     said = _read(config)
@@ -95,7 +103,7 @@ def _journey(
     opened = open_run(folder)
     from langchain_embedding_adapter.runs.journey import Journey
 
-    return Journey(opened, documents, {**from_file, **pairs}, {**trained, **train})
+    return Journey(opened, documents, {**from_file, **pairs}, {**trained, **train}, {**said.engine, **engine})
 
 
 def _read(config: Path | None) -> RunFile:

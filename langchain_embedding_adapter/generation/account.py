@@ -56,17 +56,23 @@ class Bill:
 class Opener(Protocol):
     """An account as its callers see it: one here, or one in an actor."""
 
-    def may_call(self, caller: str, spent: Spent) -> str | None: ...
+    def may_call(self, caller: str, spent: Spent) -> str | None:
+        """Count one more call, or say why there is to be none."""
 
-    def answered(self, caller: str, spent: Spent) -> None: ...
+    def answered(self, caller: str, spent: Spent) -> None:
+        """A call was answered."""
 
-    def gave_up(self, error: str) -> str | None: ...
+    def gave_up(self, error: str) -> str | None:
+        """An input was given up; say why the run is now too, if it is."""
 
-    def why_stopped(self) -> str | None: ...
+    def why_stopped(self) -> str | None:
+        """Why there is to be no further call, or ``None``."""
 
-    def stop(self, reason: str, error: str | None) -> None: ...
+    def stop(self, reason: str, error: str | None) -> None:
+        """No further call is to be made; an ``error`` is what the run is ended with."""
 
-    def bill(self) -> Bill: ...
+    def bill(self) -> Bill:
+        """What all this came to so far."""
 
 
 class Account:

@@ -23,22 +23,28 @@ class Ask(Protocol):
     """One thing that a model is asked."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """What the answer depends on."""
 
     @property
-    def input(self) -> Any: ...
+    def input(self) -> Any:
+        """What the chain takes."""
 
-    def answer(self, output: Any) -> Row: ...
+    def answer(self, output: Any) -> Row:
+        """What is kept of an answer."""
 
-    def as_row(self) -> Row: ...
+    def as_row(self) -> Row:
+        """This as JSON can hold it."""
 
-    def about(self) -> Row: ...
+    def about(self) -> Row:
+        """Which it was, for the record."""
 
 
 class Asker(Protocol):
     """What makes the things to ask from their rows; it can be pickled."""
 
-    def from_row(self, row: Row) -> Ask: ...
+    def from_row(self, row: Row) -> Ask:
+        """The inverse of :meth:`Ask.as_row`."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from langchain_embedding_adapter.generation.account import Bill
 from langchain_embedding_adapter.generation.asked import ChunkAsk, ChunkAsker, VerdictAsk, VerdictAsker
 from langchain_embedding_adapter.generation.calls import Calls
 from langchain_embedding_adapter.generation.chain import make_chain
+from langchain_embedding_adapter.generation.chunk_files import read_chunks
 from langchain_embedding_adapter.generation.parts import lay_down_parts
 from langchain_embedding_adapter.generation.places import Place
 from langchain_embedding_adapter.generation.prompts import JUDGE_PROMPT
@@ -44,7 +45,7 @@ class Job:
 
     def __init__(
         self,
-        documents: Iterable[Document],
+        documents: Iterable[Document] | str | Path,
         llm: Runnable[Any, Any] | None,
         path: str | Path | None,
         settings: GenerationConfig,
@@ -57,7 +58,7 @@ class Job:
         self.started = time.monotonic()
         self.settings = settings
         self.place = Place(path, on_ray=engine is not None)
-        self.every_chunk = with_ids(documents)
+        self.every_chunk = with_ids(read_chunks(documents) if isinstance(documents, (str, Path)) else documents)
         if not self.every_chunk:
             raise ValueError("there is no document to write questions about: expected at least one with text")
         self.asker = ChunkAsker(settings.mix, settings.questions_per_chunk, whole=settings.chain is not None)

@@ -24,7 +24,7 @@ from langchain_embedding_adapter.pairs.dataset import QADataset
 
 
 def generate_qa_pairs(
-    documents: Iterable[Document],
+    documents: Iterable[Document] | str | Path,
     llm: Runnable[Any, Any] | None = None,
     *,
     path: str | Path | None = None,
@@ -38,7 +38,8 @@ def generate_qa_pairs(
     Args:
         documents: The chunks of a collection, as LangChain ``Document`` objects, those of a document in their order.
             ``metadata["source"]`` (or ``"document_id"``) says which document a chunk was cut from; splits keep a
-            document together.
+            document together. Or where they lie, one a row: ``.jsonl`` or ``.parquet`` files of any file system (a
+            file, a folder or a pattern), with ``text`` and, where known, ``id``, ``source`` and ``metadata``.
         llm: Any LangChain chat model or LLM, also one bound, with retries or with fallbacks.
         path: A ``.jsonl`` file for the answers, one line a chunk, written as they come. Where it exists, only chunks
             that it has no answer for (same text, same prompt) are asked about. Beside it go the questions that were
@@ -86,7 +87,7 @@ def generate_qa_pairs(
 
 
 async def agenerate_qa_pairs(
-    documents: Iterable[Document],
+    documents: Iterable[Document] | str | Path,
     llm: Runnable[Any, Any] | None = None,
     *,
     path: str | Path | None = None,
@@ -112,7 +113,7 @@ async def agenerate_qa_pairs(
 
 
 def plan_qa_pairs(
-    documents: Iterable[Document],
+    documents: Iterable[Document] | str | Path,
     llm: Runnable[Any, Any] | None = None,
     *,
     path: str | Path | None = None,

@@ -1,7 +1,7 @@
 """A run in a TOML file: read with every key and type checked, and a commented one to start from.
 
-Keys are the fields of :mod:`~langchain_embedding_adapter.runs.settings`, in the tables ``[pairs]`` and ``[train]``;
-before them stand ``folder`` and ``documents``. Paths are relative to the file.
+Keys are the fields of :mod:`~langchain_embedding_adapter.runs.settings`, in the tables ``[pairs]``, ``[train]``
+and ``[engine]``; before them stand ``folder`` and ``documents``. Paths are relative to the file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from textwrap import wrap
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from langchain_embedding_adapter._extras import require_extra
-from langchain_embedding_adapter.runs.settings import PairsSettings, TrainSettings
+from langchain_embedding_adapter.runs.settings import EngineSettings, PairsSettings, TrainSettings
 
-TABLES: Mapping[str, type[Any]] = {"pairs": PairsSettings, "train": TrainSettings}
+TABLES: Mapping[str, type[Any]] = {"pairs": PairsSettings, "train": TrainSettings, "engine": EngineSettings}
 SHOWN = {("documents",), ("pairs", "pseudo"), ("train", "embeddings")}
 """What the example sets; everything else it shows as a comment."""
 
@@ -32,12 +32,14 @@ class RunFile:
         documents: Files and folders to read.
         pairs: Of :class:`~langchain_embedding_adapter.runs.settings.PairsSettings`.
         train: Of :class:`~langchain_embedding_adapter.runs.settings.TrainSettings`.
+        engine: Of :class:`~langchain_embedding_adapter.runs.settings.EngineSettings`.
     """
 
     folder: Path | None = None
     documents: tuple[Path, ...] = ()
     pairs: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, file: str | Path) -> RunFile:

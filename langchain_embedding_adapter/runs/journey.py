@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
@@ -21,7 +22,7 @@ from langchain_embedding_adapter.generation import GenerationPlan
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.runs.plan import Arrival, Plan
 from langchain_embedding_adapter.runs.run import Run
-from langchain_embedding_adapter.runs.settings import LOCAL, PairsSettings, TrainSettings
+from langchain_embedding_adapter.runs.settings import LOCAL, EngineSettings, PairsSettings, TrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +39,23 @@ class Journey:
         documents: Files and folders to read.
         pairs: What of :class:`PairsSettings` is given.
         train: What of :class:`TrainSettings` is given.
+        engine: What of :class:`EngineSettings` is given.
 
     Raises:
         ValueError: If two things are given that exclude each other.
     """
 
     def __init__(
-        self, run: Run, documents: Sequence[str | Path], pairs: Mapping[str, Any], train: Mapping[str, Any]
+        self,
+        run: Run,
+        documents: Sequence[str | Path],
+        pairs: Mapping[str, Any],
+        train: Mapping[str, Any],
+        engine: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.run = run
         self.documents = tuple(documents)
+        self.engine = EngineSettings(**engine).chosen()
         self.pairs = PairsSettings(**_asker_before(run, pairs), **pairs)
         before = run.settings.get("train", {})
         names = {each.name for each in fields(TrainSettings)}
@@ -153,6 +161,7 @@ class Journey:
             self.documents,
             None if llm is None else lambda: load_chat_model(llm),
             settings=settings.generation(),
+            engine=self.engine,
             force=force,
             found_within=within,
             embeddings=None if within is None else load_embeddings(str(self.train.embeddings)),

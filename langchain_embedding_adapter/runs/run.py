@@ -24,6 +24,7 @@ from langchain_embedding_adapter.chunks import with_ids
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.documents import load_documents, split_documents
 from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
+from langchain_embedding_adapter.engines import Engine
 from langchain_embedding_adapter.evaluation.asking import SideBySide, answers_by_text, passages_of
 from langchain_embedding_adapter.evaluation.evaluate import evaluate_retrieval
 from langchain_embedding_adapter.generation import GenerationPlan, generate_qa_pairs, plan_qa_pairs
@@ -117,6 +118,7 @@ class Run:
         load_llm: Callable[[], Runnable[Any, Any]] | None,
         *,
         settings: Mapping[str, Any],
+        engine: Engine = "local",
         force: bool = False,
         show_progress: bool | None = None,
         **second_look: Any,
@@ -129,6 +131,8 @@ class Run:
                 from the passages.
             settings: ``llm`` (its name, for the record, or ``None``), ``chunk_size``, ``chunk_overlap``, and whatever
                 of :class:`~langchain_embedding_adapter.GenerationConfig` JSON can hold.
+            engine: Who calls the chat model, as :func:`~langchain_embedding_adapter.generate_qa_pairs` takes it. On a
+                cluster, the run's folder lies where all of its machines reach it.
             force: Make the stage anew; answers that still fit are not asked for again.
             show_progress: A progress bar; by default where standard error is a terminal.
             **second_look: ``found_within``, ``embeddings`` and ``judge``, as there.
@@ -152,6 +156,7 @@ class Run:
                 chunks,
                 load_llm(),
                 path=self.answers_file,
+                engine=engine,
                 show_progress=show_progress,
                 cache=self.cache if second_look.get("found_within") else None,
                 **generation,

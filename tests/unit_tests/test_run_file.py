@@ -26,7 +26,7 @@ def test_the_example_is_a_file_that_can_be_read() -> None:
 def test_the_example_shows_every_option_with_its_default() -> None:
     lines = [line.removeprefix("# ") for line in example_file().splitlines()]
     kept = [line for line in lines if line.startswith("[") or line.partition(" = ")[0].replace("_", "").isalpha()]
-    said = RunFile.parse("\n".join(line for line in kept if " = " in line or line in ("[pairs]", "[train]")))
+    said = RunFile.parse("\n".join(line for line in kept if " = " in line or line in ("[pairs]", "[train]", "[engine]")))
     for table, settings in TABLES.items():
         given = getattr(said, table)
         for field in fields(settings):
@@ -69,7 +69,7 @@ def test_values_are_taken_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour = 1", "unknown key colour; expected one of documents, folder, pairs, train"),
+        ("colour = 1", "unknown key colour; expected one of documents, engine, folder, pairs, train"),
         ("document = 'a'", "unknown key document; did you mean documents?"),
         ("llm = 'a:b'", r"unknown key llm; it belongs into the table \[pairs\]"),
         ("[pairs]\nstyle = 'terse'", r"unknown key pairs.style; did you mean pairs.styles?"),
