@@ -19,8 +19,8 @@ from torch import Tensor
 
 from langchain_embedding_adapter.fitting.lbfgs import Dot
 
-TIMEOUT = 600.0
-"""Seconds that a rank waits for another before it gives up; the first to come waits for the last to read its data."""
+TIMEOUT = 1800.0
+"""Seconds that a rank waits for another that is silent; of one that ends it learns at once."""
 
 
 @dataclass(frozen=True)

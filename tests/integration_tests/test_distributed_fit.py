@@ -1,0 +1,176 @@
+"""The fit on processes that are real: with torchrun, with Ray Train, and with some that fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, RayEngine, TrainingConfig
+from langchain_embedding_adapter.fitting.convex import fit_linear_exactly
+from langchain_embedding_adapter.fitting.on_ray import fit_linear_on_ray
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from langchain_embedding_adapter.vectors.shards import save_pair_vectors
+from tests.small_world import DIMENSIONS, AngleEmbeddings, world
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.use_.*is deprecated:DeprecationWarning"
+)  # Ray Data, of its own default
+
+SETTINGS = {"tolerance": 1e-10, "negatives": "all", "block_entries": 2048}
+CONFIG = TrainingConfig(**SETTINGS)
+FLAGS = [text for name, value in SETTINGS.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def turned() -> PairVectors:
+    return embed_dataset(AngleEmbeddings(), world())
+
+
+@pytest.fixture(scope="module")
+def folder(turned: PairVectors, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("vectors") / "turned"
+    save_pair_vectors(turned, place, rows_per_part=50, query_model="angles")
+    return place
+
+
+def distance(first: LinearAdapter, second: LinearAdapter) -> float:
+    """How far apart two maps are, as a share of their length."""
+    return float(np.linalg.norm(first.weight - second.weight) / np.linalg.norm(second.weight))
+
+
+def torchrun(count: int, *arguments: str, scratch: Path) -> subprocess.CompletedProcess[str]:
+    program = ["-m", "langchain_embedding_adapter.fitting.torchrun", *arguments, "--scratch", str(scratch), *FLAGS]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    return subprocess.run([*launcher, *program], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_torchrun_finds_and_saves_the_optimum_of_one_process(turned, folder: Path, count: int, tmp_path: Path) -> None:
+    one, history = fit_linear_exactly(turned, LinearAdapter(DIMENSIONS, DIMENSIONS), CONFIG)
+    done = torchrun(count, "--vectors", str(folder), "--out", str(tmp_path / "adapter"), scratch=tmp_path)
+    assert done.returncode == 0, done.stderr
+    adapted = AdaptedEmbeddings.from_pretrained(tmp_path / "adapter", AngleEmbeddings())
+    assert isinstance(adapted.adapter, LinearAdapter)
+    assert distance(adapted.adapter, one) < 1e-5
+    assert distance(adapted.adapter, LinearAdapter(DIMENSIONS, DIMENSIONS)) > 0.1
+    assert f"→ {history[-1]['loss']:.4f}" in done.stderr
+    assert done.stderr.count("saved to") == 1
+
+
+def test_a_fit_starts_from_what_was_saved(turned: PairVectors, folder: Path, tmp_path: Path) -> None:
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS)
+    start.weight = np.roll(start.weight, 1, axis=0)
+    AdaptedEmbeddings(AngleEmbeddings(), start).save_pretrained(tmp_path / "start")
+    places = "--vectors", str(folder), "--from", str(tmp_path / "start"), "--out", str(tmp_path / "adapter")
+    done = torchrun(2, *places, scratch=tmp_path)
+    assert done.returncode == 0, done.stderr
+    one, _ = fit_linear_exactly(turned, start, CONFIG)
+    found = AdaptedEmbeddings.from_pretrained(tmp_path / "adapter", AngleEmbeddings()).adapter
+    assert distance(found, one) < 1e-5
+
+
+FAILING = """
+import sys, time
+import numpy as np
+import torch
+from langchain_embedding_adapter.fitting.ranks import joined
+with joined("cpu", timeout=3) as ranks:
+    for step in range(5):
+        if ranks.rank == 1 and step == 2:
+            {what}
+        ranks.add(torch.ones(1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "codes"),
+    [("raise ValueError('out of order')", [1, 1]), ("import os; os._exit(9)", [1, 9]), ("time.sleep(30)", [1, None])],
+    ids=["raises", "dies", "is silent"],
+)
+def test_a_rank_that_fails_leaves_none_waiting(what: str, codes: list[int | None]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = []
+    for rank in range(2):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = os.environ | {name: str(value) for name, value in place.items()}
+        command = [sys.executable, "-c", FAILING.format(what=what)]
+        ranks.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    try:
+        _, told = ranks[0].communicate(timeout=25)
+        assert "rank 0 of 2 waited for the others in vain" in told
+        assert ranks[0].returncode == codes[0]
+        if codes[1] is not None:
+            _, reason = ranks[1].communicate(timeout=25)
+            assert ranks[1].returncode == codes[1]
+            assert ("out of order" in reason) == ("raise" in what)
+    finally:
+        for process in ranks:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+
+class Deadly:
+    """Questions whose second rank is killed in the middle of its fit, the first time."""
+
+    def __init__(self, array: np.ndarray, marker: Path) -> None:
+        self.array, self.marker, self.shape, self.reads = array, marker, array.shape, 0
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        self.reads += 1
+        if self.reads > 6 and os.environ["RANK"] == "1" and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.array[rows]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RayEngine]:
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    yield RayEngine(workers=2)
+    ray.shutdown()
+
+
+def test_ray_train_finds_the_optimum_of_one_process(turned, folder: Path, engine: RayEngine, tmp_path: Path) -> None:
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS)
+    one, history = fit_linear_exactly(turned, start, CONFIG)
+    found, losses = fit_linear_on_ray(folder, start, CONFIG, engine, scratch=tmp_path)
+    assert distance(found, one) < 1e-5
+    assert losses[-1]["loss"] == pytest.approx(history[-1]["loss"], rel=1e-6)
+
+
+def test_ray_train_starts_again_where_a_worker_was_killed(turned, engine: RayEngine, tmp_path: Path) -> None:
+    weights = {query: 1.0 + row % 3 for row, query in enumerate(turned.query_ids)}
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS, bias=True)
+    one, _ = fit_linear_exactly(turned, start, CONFIG, question_weights=weights)
+    deadly = replace(turned, queries=Deadly(turned.queries, tmp_path / "killed"))
+    found, _ = fit_linear_on_ray(deadly, start, CONFIG, engine, question_weights=weights)
+    assert (tmp_path / "killed").exists()
+    assert distance(found, one) < 1e-5
+
+
+def test_a_fit_that_fails_on_ray_says_why(turned: PairVectors, engine: RayEngine) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)the fit on 2 Ray workers failed.*question weights must be 0 or above"):
+        fit_linear_on_ray(
+            turned,
+            LinearAdapter(DIMENSIONS, DIMENSIONS),
+            CONFIG,
+            engine,
+            question_weights=dict.fromkeys(turned.query_ids, -1.0),
+            restarts=0,
+        )
