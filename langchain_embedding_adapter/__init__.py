@@ -74,7 +74,14 @@ if TYPE_CHECKING:
     )
     from langchain_embedding_adapter.trackers.langsmith import LangSmithExperiments, evaluate_on_langsmith
     from langchain_embedding_adapter.trainer import AdapterTrainer
-    from langchain_embedding_adapter.vectors import open_pair_vectors, save_pair_vectors
+    from langchain_embedding_adapter.vectors import (
+        EmbeddingSummary,
+        PairVectors,
+        embed_dataset,
+        embed_texts,
+        open_pair_vectors,
+        save_pair_vectors,
+    )
 
 _HOMES = {
     "AdaptedEmbeddings": "embeddings.adapted",
@@ -84,6 +91,7 @@ _HOMES = {
     "BridgeEvaluation": "bridging.report",
     "BridgeReport": "bridging.report",
     "BridgeResult": "bridging.model_change",
+    "EmbeddingSummary": "vectors",
     "GenerationConfig": "generation",
     "LangSmithExperiments": "trackers.langsmith",
     "LinearAdapter": "adapters",
@@ -91,6 +99,7 @@ _HOMES = {
     "LowRankAdapter": "adapters",
     "MLflowTracker": "trackers",
     "MemoryAdapter": "adapters",
+    "PairVectors": "vectors",
     "QADataset": "pairs.dataset",
     "QuestionRules": "questions.filters",
     "QuestionStyle": "questions.styles",
@@ -112,6 +121,8 @@ _HOMES = {
     "adapt_store": "stores",
     "agenerate_qa_pairs": "generation",
     "bridge_models": "bridging.model_change",
+    "embed_dataset": "vectors",
+    "embed_texts": "vectors",
     "evaluate_on_langsmith": "trackers.langsmith",
     "evaluate_retrieval": "evaluation.evaluate",
     "generate_pseudo_questions": "generation.pseudo",
@@ -144,6 +155,7 @@ __all__ = [
     "BridgeEvaluation",
     "BridgeReport",
     "BridgeResult",
+    "EmbeddingSummary",
     "GenerationConfig",
     "LangSmithExperiments",
     "LinearAdapter",
@@ -151,6 +163,7 @@ __all__ = [
     "LowRankAdapter",
     "MLflowTracker",
     "MemoryAdapter",
+    "PairVectors",
     "QADataset",
     "QuestionRules",
     "QuestionStyle",
@@ -173,6 +186,8 @@ __all__ = [
     "adapt_store",
     "agenerate_qa_pairs",
     "bridge_models",
+    "embed_dataset",
+    "embed_texts",
     "evaluate_on_langsmith",
     "evaluate_retrieval",
     "generate_pseudo_questions",

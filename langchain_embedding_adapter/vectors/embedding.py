@@ -11,55 +11,82 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
+from langchain_core.rate_limiters import BaseRateLimiter
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter._progress import progress_bar
+from langchain_embedding_adapter.engines import Engine, as_ray
 from langchain_embedding_adapter.models import vectors_name
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.vector_cache import VectorCache, cache_of
 from langchain_embedding_adapter.vectors.pair_vectors import Floats, PairVectors
+from langchain_embedding_adapter.vectors.patience import QUERY_CONCURRENCY
+from langchain_embedding_adapter.vectors.to_folder import NAMED, embed_into
 
 logger = logging.getLogger(__name__)
 
-QUERY_CONCURRENCY = 8
 DOCUMENT_BATCH = 256
-NAMED = {"query": "questions", "document": "passages"}
-"""What progress calls them, by role."""
+NO_TEXTS = "the dataset holds no texts of its passages; name the vector store that does: store=…"
 
 
 def embed_dataset(
     embeddings: Embeddings,
-    dataset: QADataset,
+    dataset: QADataset | str | Path,
     *,
     document_embeddings: Embeddings | None = None,
     cache: VectorCache | None = None,
+    engine: Engine = "local",
+    path: str | Path | None = None,
+    rate_limiter: BaseRateLimiter | None = None,
     show_progress: bool | None = None,
 ) -> PairVectors:
     """Embed a dataset's questions and passages, each distinct text once.
 
+    With a ``path`` the vectors go there, a batch at a time: a rerun goes on from what is there, on any engine.
+
     Args:
         embeddings: The base embeddings. A client of a service (one with its own ``aembed_query``) gets several
             questions at a time, a local model one after the other.
-        dataset: What to embed.
+        dataset: What to embed. With a ``path`` also the folder of one that is too large to hold: ``questions/`` and
+            ``passages/`` with the columns ``id`` and ``text``, Parquet or JSONL, and ``pairs/`` with ``question``,
+            ``passage`` and, if not 1, ``grade``, Parquet.
         document_embeddings: What passages are embedded by, where the index was built with another model.
         cache: Where vectors are looked up first and kept as they come; a passing one if not given.
+        engine: Who does the work: ``"local"``, ``"ray"``, or a ``RayEngine`` with settings of its own. On Ray the
+            embeddings travel to the workers, each of which opens a client of its own.
+        path: A folder for the vectors, which are then mapped (:func:`open_pair_vectors`) and not held in memory; any
+            that ``fsspec`` knows, and on Ray one that every worker can write to.
+        rate_limiter: One of LangChain's, asked before each call of a model; on Ray each worker gets its share of an
+            ``InMemoryRateLimiter``. It goes with a ``path``.
         show_progress: Progress bars; by default where standard error is a terminal.
 
     Raises:
         ValueError: If the dataset has no texts of its passages, or the model returns a wrong number of vectors, vectors
-            of different lengths or values that are not finite.
+            of different lengths or values that are not finite; if ``path`` holds vectors of another model.
+        RuntimeError: With a ``path``, if texts could not be embedded: they are in ``failed/`` there with the reasons,
+            and what could be embedded is kept.
     """
+    if path is not None:
+        if cache is not None:
+            raise ValueError("`cache` is for vectors in memory; a folder at `path` keeps its own")
+        if isinstance(dataset, QADataset) and not dataset.corpus:
+            raise ValueError(NO_TEXTS)
+        options: dict[str, Any] = {"engine": engine, "rate_limiter": rate_limiter, "show_progress": show_progress}
+        return embed_into(path, embeddings, dataset, document_embeddings=document_embeddings, **options)
+    if not isinstance(dataset, QADataset) or as_ray(engine) is not None or rate_limiter is not None:
+        raise ValueError("Ray, folders of texts and a rate limiter need a folder for the vectors: path=…")
     if not dataset.corpus:
-        raise ValueError("the dataset holds no texts of its passages; name the vector store that does: store=…")
+        raise ValueError(NO_TEXTS)
     cache = cache or VectorCache()
     queries = embed_queries(embeddings, list(dataset.queries.values()), cache=cache, show_progress=show_progress)
     documents = embeddings if document_embeddings is None else document_embeddings
-    options: dict[str, Any] = {"cache": cache_of(documents, cache, embeddings), "show_progress": show_progress}
-    passages = embed_passages(documents, list(dataset.corpus.values()), **options)
+    by: dict[str, Any] = {"cache": cache_of(documents, cache, embeddings), "show_progress": show_progress}
+    passages = embed_passages(documents, list(dataset.corpus.values()), **by)
     return PairVectors.from_arrays(dataset, queries, passages)
 
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.vectors.pair_vectors import Floats
@@ -16,18 +17,20 @@ BATCH = 4096
 """Rows at a time."""
 BUFFER = 2**20
 """Bytes of a column that are read ahead."""
+GROUP_BYTES = 2**24
+"""Bytes of the vectors of a row group."""
 
 
-def list_parts(files: Any, folder: str) -> list[str]:
+def list_parts(files: Any, folder: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
     """The parts of a table in a folder of an ``fsspec`` file system, by name.
 
     Raises:
         FileNotFoundError: If there is none.
     """
     found = files.ls(folder, detail=False) if files.isdir(folder) else []
-    names = sorted(path for path in found if PurePosixPath(path).suffix in SUFFIXES and _seen(path))
+    names = sorted(path for path in found if PurePosixPath(path).suffix in suffixes and _seen(path))
     if not names:
-        raise FileNotFoundError(f"there are no parts in {folder}: expected files that end in {', '.join(SUFFIXES)}")
+        raise FileNotFoundError(f"there are no parts in {folder}: expected files that end in {', '.join(suffixes)}")
     return names
 
 
@@ -84,6 +87,43 @@ def strings_in(column: Any, where: str) -> Any:
     if column.null_count:
         raise ValueError(f"{where}: an id is missing")
     return column.cast(arrow.large_string())
+
+
+def write_part(out: Any, columns: dict[str, Any], rows: int | None = None) -> None:
+    """A part of these columns, with so many ``rows`` in a group, to a path or a file that is open for bytes."""
+    arrow, parquet = require_extra("pyarrow", "arrow"), require_extra("pyarrow.parquet", "arrow")
+    parquet.write_table(arrow.table(columns), out, row_group_size=rows, compression="none", use_dictionary=False)
+
+
+def write_vectors(out: Any, ids: Any, vectors: Floats) -> None:
+    """A part of ids, an Arrow array, and vectors, ``(ids, dimensions)``; see :func:`write_part`."""
+    arrow = require_extra("pyarrow", "arrow")
+    flat = np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)
+    lists = arrow.FixedSizeListArray.from_arrays(arrow.array(flat), vectors.shape[1])
+    write_part(out, {"id": ids, "vector": lists}, max(1, GROUP_BYTES // (4 * vectors.shape[1])))
+
+
+def vectors_at(files: Any, path: str, rows: NDArray[np.integer[Any]]) -> Floats:
+    """The vectors in these rows of a Parquet part, ``(rows, dimensions)``; other groups of rows are not read."""
+    parquet = require_extra("pyarrow.parquet", "arrow")
+    with files.open(path, "rb") as source, parquet.ParquetFile(source, pre_buffer=False) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        ends = np.cumsum(sizes)
+        groups = np.searchsorted(ends, rows, side="right")
+        found = np.zeros((len(rows), 0), dtype=np.float32)
+        for group in np.unique(groups).tolist():
+            column = file.read_row_group(group, columns=["vector"], use_threads=False).column("vector")
+            vectors = floats_in(column.combine_chunks(), path)
+            if not found.shape[1]:
+                found = np.zeros((len(rows), vectors.shape[1]), dtype=np.float32)
+            found[groups == group] = vectors[rows[groups == group] - (ends[group] - sizes[group])]
+    return found
+
+
+def dimensions_of(files: Any, path: str) -> int:
+    """How many dimensions the vectors of a part have."""
+    first = next(batches(files, path, ("vector",)))
+    return int(floats_in(first.column("vector"), path).shape[1])
 
 
 def _of_parquet(files: Any, path: str, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Any]:

@@ -18,15 +18,15 @@ from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.vectors.arrow_ids import ArrowIds
 from langchain_embedding_adapter.vectors.laid_down import laid_down
 from langchain_embedding_adapter.vectors.pair_vectors import Floats, PairVectors
-from langchain_embedding_adapter.vectors.parts import SUFFIXES
+from langchain_embedding_adapter.vectors.parts import SUFFIXES, write_part, write_vectors
 from langchain_embedding_adapter.vectors.ragged import Ragged
 
 FORMAT = 1
 ABOUT = "about.json"
 METRICS = ("cosine", "dot", "l2")
 ROWS_PER_PART = 65_536
-GROUP_BYTES = 2**24
-"""Bytes of the vectors of a row group."""
+PLAN = "plan.json"
+"""In a table's folder: which texts its parts were embedded from, and by what."""
 
 
 def save_pair_vectors(
@@ -54,26 +54,34 @@ def save_pair_vectors(
     if rows_per_part < 1:
         raise ValueError(f"rows_per_part must be at least 1, got {rows_per_part}")
     files, root = file_system(folder)
-    query_ids, passage_ids = ArrowIds.of(vectors.query_ids), ArrowIds.of(vectors.passage_ids)
-    if files.exists(f"{root}/{ABOUT}"):
-        files.rm(f"{root}/{ABOUT}")  # from here to the end it is no folder of vectors
-    for table, ids, rows in (("questions", query_ids, vectors.queries), ("passages", passage_ids, vectors.passages)):
-        out = _Parts(files, f"{root}/{table}")
+    forget_about(files, root)
+    for table, named, rows in (
+        ("questions", vectors.query_ids, vectors.queries),
+        ("passages", vectors.passage_ids, vectors.passages),
+    ):
+        ids = ArrowIds.of(named)
+        out = Parts(files, f"{root}/{table}")
         for at in range(0, len(rows), rows_per_part):
             out.write_vectors(ids[at : at + rows_per_part], rows[at : at + rows_per_part])
+    save_pairs(vectors, files, root, rows_per_part)
+    write_about(
+        files, root, vectors.metric, (vectors.queries.shape[1], vectors.passages.shape[1]), (query_model, passage_model)
+    )
+
+
+def save_pairs(vectors: PairVectors, files: Any, root: str, rows_per_part: int = ROWS_PER_PART) -> None:
+    """Write which passages answer which questions, and what a teacher thinks of some."""
+    query_ids, passage_ids = ArrowIds.of(vectors.query_ids), ArrowIds.of(vectors.passage_ids)
     for table, name, places, figures in (
         ("pairs", "grade", vectors.relevant, vectors.grades),
         ("opinions", "score", vectors.listed, vectors.opinions),
     ):
-        out = _Parts(files, f"{root}/{table}")
+        out = Parts(files, f"{root}/{table}")
         asked = places.rows
         for at in range(0, len(asked), rows_per_part):
             some = slice(at, at + rows_per_part)
             one, other = query_ids.take(asked[some]), passage_ids.take(places.flat[some])
             out.write({"question": one.array, "passage": other.array, name: figures.flat[some]})
-    write_about(
-        files, root, vectors.metric, (vectors.queries.shape[1], vectors.passages.shape[1]), (query_model, passage_model)
-    )
 
 
 def open_pair_vectors(folder: str | Path, *, scratch: str | Path | None = None) -> PairVectors:
@@ -141,6 +149,12 @@ def file_system(folder: str | Path) -> tuple[Any, str]:
     return files, root.rstrip("/")
 
 
+def forget_about(files: Any, root: str) -> None:
+    """From here until :func:`write_about` it is no folder of vectors."""
+    if files.exists(f"{root}/{ABOUT}"):
+        files.rm(f"{root}/{ABOUT}")
+
+
 def write_about(
     files: Any, root: str, metric: str, dimensions: tuple[int, int], models: tuple[str | None, str | None]
 ) -> None:
@@ -179,27 +193,37 @@ def read_about(files: Any, root: str) -> dict[str, Any]:
     return about
 
 
-class _Parts:
-    """The parts of a table, written one after the other in place of those that were there."""
+class Parts:
+    """The parts of a table, written one after the other in place of those that were there.
+
+    Args:
+        files: The ``fsspec`` file system.
+        folder: The table's folder there.
+    """
 
     def __init__(self, files: Any, folder: str) -> None:
         self._files, self._folder, self._count = files, folder, 0
         for path in files.ls(folder, detail=False) if files.isdir(folder) else []:
-            if path.endswith(SUFFIXES):
+            if path.endswith((*SUFFIXES, PLAN)):
                 files.rm(path)
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """A part of these columns."""
+        with self._next() as out:
+            write_part(out, columns)
 
     def write_vectors(self, ids: ArrowIds, vectors: Floats) -> None:
         """A part of ids and vectors, ``(ids, dimensions)``."""
-        arrow = require_extra("pyarrow", "arrow")
-        flat = np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)
-        lists = arrow.FixedSizeListArray.from_arrays(arrow.array(flat), vectors.shape[1])
-        self.write({"id": ids.array, "vector": lists}, rows=max(1, GROUP_BYTES // (4 * vectors.shape[1])))
+        with self._next() as out:
+            write_vectors(out, ids.array, vectors)
 
-    def write(self, columns: dict[str, Any], rows: int | None = None) -> None:
-        """A part of these columns, with so many ``rows`` in a group."""
-        arrow, parquet = require_extra("pyarrow", "arrow"), require_extra("pyarrow.parquet", "arrow")
-        table = arrow.table(columns)
+    def _next(self) -> Any:
         self._files.makedirs(self._folder, exist_ok=True)
-        with self._files.open(f"{self._folder}/part-{self._count:05d}.parquet", "wb") as out:
-            parquet.write_table(table, out, row_group_size=rows, compression="none", use_dictionary=False)
+        path = f"{self._folder}/{part_name(self._count)}.parquet"
         self._count += 1
+        return self._files.open(path, "wb")
+
+
+def part_name(number: int) -> str:
+    """Names that sort as their numbers do."""
+    return f"part-{number:07d}"
