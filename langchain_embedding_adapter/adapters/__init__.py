@@ -12,6 +12,7 @@ from langchain_embedding_adapter.adapters.layered import LayeredMemoryAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
+from langchain_embedding_adapter.adapters.quantised import QuantisedMemoryAdapter
 from langchain_embedding_adapter.adapters.shapes import expected_shapes
 from langchain_embedding_adapter.adapters.two_layer import TwoLayerAdapter
 
@@ -22,6 +23,7 @@ ADAPTERS: Mapping[str, type[BaseAdapter]] = {
         LowRankAdapter,
         MemoryAdapter,
         LayeredMemoryAdapter,
+        QuantisedMemoryAdapter,
         TwoLayerAdapter,
         BoundedTwoLayerAdapter,
     )
@@ -87,6 +89,7 @@ __all__ = [
     "LinearAdapter",
     "LowRankAdapter",
     "MemoryAdapter",
+    "QuantisedMemoryAdapter",
     "TwoLayerAdapter",
     "adapter_of_kind",
     "expected_shapes",

@@ -11,6 +11,7 @@ import copy
 import inspect
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -170,6 +171,9 @@ class ArrayAdapter(BaseAdapter):
     parameter_names: ClassVar[tuple[str, ...]]
     """Attributes that are learned and saved; one that is ``None`` is absent."""
 
+    dtypes: ClassVar[Mapping[str, str]] = {}
+    """Of those among them that are no ``float32``."""
+
     def _forward_arrays(self, queries: Floats) -> Floats:
         adapted: Floats = self.forward(queries)
         return adapted
@@ -184,7 +188,7 @@ class ArrayAdapter(BaseAdapter):
         shapes = {name: array.shape for name, array in self.to_arrays().items()}
         _check_arrays(type(self).__name__, shapes, arrays)
         for name, array in arrays.items():
-            setattr(self, name, np.array(array, dtype=np.float32))
+            setattr(self, name, np.array(array, dtype=self.dtypes.get(name, "float32")))
 
     def module(self) -> torch.nn.Module:
         """The parameters of a twin made by :meth:`trainable`, as torch sees them."""

@@ -13,10 +13,12 @@ from typing import Any
 
 from langchain_embedding_adapter.adapters.base import BaseAdapter
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
+from langchain_embedding_adapter.adapters.codes import BOOK
 from langchain_embedding_adapter.adapters.layered import LayeredMemoryAdapter
 from langchain_embedding_adapter.adapters.linear import LinearAdapter
 from langchain_embedding_adapter.adapters.low_rank import LowRankAdapter
 from langchain_embedding_adapter.adapters.memory import MemoryAdapter
+from langchain_embedding_adapter.adapters.quantised import QuantisedMemoryAdapter
 from langchain_embedding_adapter.adapters.two_layer import TwoLayerAdapter
 
 Shapes = dict[str, tuple[int, ...]]
@@ -86,6 +88,21 @@ def _layered_memory(given: Mapping[str, Any]) -> Shapes:
     return _memory(given) | {f"below_{name}": shape for name, shape in below.items()}
 
 
+def _quantised_memory(given: Mapping[str, Any]) -> Shapes:
+    cells, size, width = given["cells"], given["size"], given["width"]
+    shapes: Shapes = {}
+    for name, features in (("key", given["in_features"]), ("value", given["out_features"])):
+        parts = -(-features // width) if width > 0 else 0
+        shapes |= {f"{name}_book": (parts, BOOK, width), f"{name}_codes": (size, parts)}
+    return shapes | {
+        "weight": (given["out_features"], given["in_features"]),
+        "counts": (cells,),
+        "means": (cells, given["in_features"]),
+        "ways": (cells, given["out_features"]),
+        "gains": (size,),
+    }
+
+
 def _two_layer(given: Mapping[str, Any]) -> Shapes:
     return {
         "hidden_weight": (given["hidden_features"], given["in_features"]),
@@ -100,6 +117,7 @@ _RULES: Mapping[type[BaseAdapter], Callable[[Mapping[str, Any]], Shapes]] = {
     LowRankAdapter: _low_rank,
     MemoryAdapter: _memory,
     LayeredMemoryAdapter: _layered_memory,
+    QuantisedMemoryAdapter: _quantised_memory,
     TwoLayerAdapter: _two_layer,
     BoundedTwoLayerAdapter: _two_layer,
 }

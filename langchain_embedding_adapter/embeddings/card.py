@@ -124,7 +124,7 @@ def _limits(config: Mapping[str, Any]) -> str:
         "What it gained, it gained on questions like those above. Of others nothing is known; "
         "`adapted.inspect_query(text)` tells how much of a question lies in directions that training covered.",
     ]
-    if config["adapter"]["kind"] == "memory":
+    if config["adapter"]["kind"].endswith("memory"):
         lines.append(
             "It holds the vectors of training questions. Who may not read the questions should not have the file."
         )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import ADAPTERS, BaseAdapter, adapter_of_kind, expected_shapes
+from langchain_embedding_adapter.adapters import ADAPTERS, ArrayAdapter, BaseAdapter, adapter_of_kind, expected_shapes
 from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.storage.folder import load_folder
 from langchain_embedding_adapter.tables import comparison
@@ -77,7 +77,11 @@ def restore_adapter(
     check_provenance(config, source)
     if plan.shapes is not None:
         _compare({name: array.shape for name, array in arrays.items()}, plan, source)
-        arrays = {name: _as_single(name, array, source) for name, array in arrays.items()}
+        dtypes = plan.adapter_class.dtypes if issubclass(plan.adapter_class, ArrayAdapter) else {}
+        arrays = {
+            name: _as_single(name, array, source) if name not in dtypes else _of_type(dtypes[name], name, array, source)
+            for name, array in arrays.items()
+        }
     name = plan.adapter_class.__name__
     try:
         adapter = plan.adapter_class(**plan.arguments)
@@ -187,6 +191,12 @@ def _compare(found: Mapping[str, tuple[int, ...]], plan: _Plan, source: str) -> 
             f"{source}: the arrays do not fit {plan.adapter_class.__name__}: expected {plan.shapes!s:.400}, "
             f"got {found!s:.400}"
         )
+
+
+def _of_type(dtype: str, name: str, array: NDArray[Any], source: str) -> NDArray[Any]:
+    if array.dtype != dtype:
+        raise ValueError(f"{source}: expected {name} to be of type {dtype}, got {array.dtype}")
+    return array
 
 
 def _as_single(name: str, array: NDArray[Any], source: str) -> NDArray[np.float32]:

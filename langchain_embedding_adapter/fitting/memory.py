@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import copy
 import logging
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import BaseAdapter, MemoryAdapter
+from langchain_embedding_adapter.adapters import BaseAdapter, MemoryAdapter, QuantisedMemoryAdapter
 from langchain_embedding_adapter.adapters.base import passed_through
 from langchain_embedding_adapter.adapters.memory import MOST_CELLS
+from langchain_embedding_adapter.fitting.entries import Entries, answers_of, room
+from langchain_embedding_adapter.fitting.nearest import SAMPLED, k_means, nearest_of, sums_by
+from langchain_embedding_adapter.fitting.quantised import fill_quantised
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 1024
+BLOCK = 8192
 LARGE = 16_384 * 768
 """Numbers, of keys and values; a memory of no more recalls each entry by itself."""
+VAST = 65_536 * 768
+"""Numbers; a memory of the questions that has more holds them as codes."""
 CELLS_PER_ROOT = 2.3
 """Cells, over the root of the number of entries: 512 of 50,000."""
-SAMPLED, ROUNDS = 8, 4
-"""Of k-means: keys per cell, and how often the centres move."""
+MOST_CODED_CELLS = 4096
+
+AnyMemory = MemoryAdapter | QuantisedMemoryAdapter
 
 
+@overload
 def fit_memory(
     vectors: PairVectors,
     adapter: MemoryAdapter,
@@ -31,21 +39,44 @@ def fit_memory(
     *,
     known: MemoryAdapter | None = None,
     below: BaseAdapter | None = None,
-) -> MemoryAdapter:
+) -> MemoryAdapter: ...
+
+
+@overload
+def fit_memory(
+    vectors: PairVectors,
+    adapter: AnyMemory,
+    seed: int,
+    *,
+    known: MemoryAdapter | None = None,
+    below: BaseAdapter | None = None,
+) -> AnyMemory: ...
+
+
+def fit_memory(
+    vectors: PairVectors,
+    adapter: AnyMemory,
+    seed: int,
+    *,
+    known: MemoryAdapter | None = None,
+    below: BaseAdapter | None = None,
+) -> AnyMemory:
     """Remember the training questions, on top of the linear map that ``adapter`` holds.
 
     Args:
-        vectors: The questions.
-        adapter: Its map, size, temperature and strength.
+        vectors: The questions; arrays may be mapped from files, and are read in blocks.
+        adapter: Its map, size, temperature and strength. A quantised one has as many entries as it needs, up to its
+            size.
         seed: Which questions stay whole where there are more than the memory holds.
         known: A memory whose entries are kept besides, counted towards the size.
         below: What the memory is to lie over, if it is not to lie beside a linear map.
     """
-    keys, values = recall_table(vectors, adapter.out_features, below)
-    if known is not None:
-        used = known.keys.any(axis=1)
-        keys, values = np.concatenate([known.keys[used], keys]), np.concatenate([known.values[used], values])
-    return filled(adapter, *condense(keys, values, adapter.size, seed), seed)
+    entries = Entries(vectors, adapter.out_features, known=known, below=below)
+    if len(entries) > adapter.size:
+        entries = Entries.of(*condense(entries, adapter.size, seed))
+    if isinstance(adapter, QuantisedMemoryAdapter):
+        return fill_quantised(entries, adapter, seed)
+    return filled(adapter, *entries.at(np.arange(len(entries))), seed)
 
 
 def filled(adapter: MemoryAdapter, keys: Floats, values: Floats, seed: int) -> MemoryAdapter:
@@ -57,7 +88,8 @@ def filled(adapter: MemoryAdapter, keys: Floats, values: Floats, seed: int) -> M
         values: ``(entries, out_features)``.
         seed: Of the cells.
     """
-    fitted = copy.deepcopy(adapter)
+    fitted = copy.copy(adapter)
+    fitted.weight = adapter.weight.copy()
     if adapter.cell is not None:
         numbers = cells_of(keys, adapter.cells, seed)
         order = np.argsort(numbers, kind="stable")
@@ -77,18 +109,19 @@ def memory_for(in_features: int, out_features: int, size: int, temperature: floa
     return MemoryAdapter(in_features, out_features, size, temperature=temperature, strength=strength, cells=cells)
 
 
+def question_memory(in_features: int, out_features: int, size: int, temperature: float, strength: float) -> AnyMemory:
+    """:func:`memory_for`, or of a size that is ``VAST`` a quantised memory."""
+    if size * (in_features + out_features) <= VAST:
+        return memory_for(in_features, out_features, size, temperature, strength)
+    cells = min(MOST_CODED_CELLS, round(CELLS_PER_ROOT * size**0.5))
+    return QuantisedMemoryAdapter(in_features, out_features, size, cells, temperature=temperature, strength=strength)
+
+
 def cells_of(keys: Floats, count: int, seed: int) -> NDArray[np.intp]:
     """The cell of each key, ``(keys,)``, by spherical k-means on a part of them."""
     random = np.random.default_rng(seed)
     part = keys[random.choice(len(keys), min(len(keys), SAMPLED * count), replace=False)]
-    centres = part[:count].copy()
-    for _ in range(ROUNDS):
-        nearest = _nearest(part, centres)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, part)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        centres = np.where(lengths > 0, sums / np.where(lengths > 0, lengths, 1), centres)
-    return _nearest(keys, centres)
+    return nearest_of(k_means(part, count), len(keys), seed)(keys)
 
 
 def recall_table(vectors: PairVectors, out_features: int, below: BaseAdapter | None = None) -> tuple[Floats, Floats]:
@@ -102,34 +135,30 @@ def recall_table(vectors: PairVectors, out_features: int, below: BaseAdapter | N
 
 def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
     """Each question's unit vector, ``(questions, in)``, and the mean of its passages by grade, ``(questions, out)``."""
-    passages = unit(vectors.passages[vectors.relevant.flat])
-    _, starts = np.unique(vectors.pair_rows, return_index=True)
-    answers = np.add.reduceat(vectors.shares.astype(np.float32)[:, None] * passages, starts)
-    return unit(vectors.queries), answers
+    return unit(vectors.queries), answers_of(vectors.passages, vectors.relevant, vectors.grades)
 
 
-def condense(keys: Floats, values: Floats, size: int, seed: int) -> tuple[Floats, Floats]:
-    """At most ``size`` entries that recall nearly what all of them do.
+def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
+    """At most ``size`` entries that recall nearly what all of them do, ``(size, in)`` and ``(size, out)``.
 
-    A random part of the keys stays; every other is merged into the nearest that stays: keys are averaged, values, whose
-    kernels would have been added, are added.
+    A random part of the keys stays; every other is merged into the nearest that stays (:func:`nearest_of`): keys are
+    averaged, values, whose kernels would have been added, are added.
     """
-    if len(keys) <= size:
-        return keys, values
-    kept = np.sort(np.random.default_rng(seed).choice(len(keys), size, replace=False))
-    leaders = keys[kept]
-    nearest = _nearest(keys, leaders)
-    nearest[kept] = np.arange(size)
-    merged_keys, merged_values = np.zeros_like(leaders), np.zeros((size, values.shape[1]), dtype=np.float32)
-    np.add.at(merged_keys, nearest, keys)
-    np.add.at(merged_values, nearest, values)
-    logger.info("the memory condenses %d questions to %d", len(keys), size)
-    return unit(merged_keys), merged_values
-
-
-def _nearest(keys: Floats, centres: Floats) -> NDArray[np.intp]:
-    return np.concatenate([(block @ centres.T).argmax(axis=1) for block in _blocks(keys)])
-
-
-def _blocks(keys: Floats) -> list[Floats]:
-    return [keys[start : start + BLOCK] for start in range(0, len(keys), BLOCK)]
+    if len(entries) <= size:
+        return entries.at(np.arange(len(entries)))
+    kept = np.sort(np.random.default_rng(seed).choice(len(entries), size, replace=False))
+    leaders, _ = entries.at(kept)
+    find = nearest_of(leaders, len(entries), seed)
+    merged = room((size, entries.features[0])), room((size, entries.features[1]))
+    for rows, *both in entries.blocks():
+        nearest = find(both[0])
+        own = np.searchsorted(kept, rows)
+        stays = kept[np.minimum(own, size - 1)] == rows
+        nearest[stays] = own[stays]
+        for total, found in zip(merged, both, strict=True):
+            present, sums = sums_by(nearest, found)
+            total[present] += sums
+    for start in range(0, size, BLOCK):
+        merged[0][start : start + BLOCK] = unit(merged[0][start : start + BLOCK])
+    logger.info("the memory condenses %d questions to %d", len(entries), size)
+    return merged

@@ -34,6 +34,7 @@ from langchain_embedding_adapter.fitting import (
     fit_memory,
     mean_answers,
     memory_for,
+    question_memory,
 )
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
@@ -322,7 +323,7 @@ def fit_chosen(
         known: MemoryAdapter | None = start
     else:
         size, known = memory_size(vectors, config), None
-    memory = memory_for(start.in_features, start.out_features, size, temperature, strength)
+    memory = question_memory(start.in_features, start.out_features, size, temperature, strength)
     memory.weight = linear.weight
     return fit_memory(vectors, memory, config.seed, known=known), history
 

@@ -10,6 +10,7 @@ from langchain_embedding_adapter.adapters import (
     LinearAdapter,
     LowRankAdapter,
     MemoryAdapter,
+    QuantisedMemoryAdapter,
     TwoLayerAdapter,
 )
 from langchain_embedding_adapter.models import model_name
@@ -46,6 +47,11 @@ def starting_adapter(
         raise ValueError(
             "this adapter is a bridge with a memory of questions over it, which is not trained again; train the bridge "
             "on the questions of before and those of today together: train(…, adapter=adapter.below)"
+        )
+    if isinstance(adapter, QuantisedMemoryAdapter):
+        raise ValueError(
+            "this adapter holds questions as codes, to which none are added; train anew on the questions of before and "
+            "those of today together: train(…) without adapter="
         )
     if adapter is None or adapter in ("auto", LinearAdapter.kind, MemoryAdapter.kind):
         return LinearAdapter(in_features, out_features)

@@ -19,7 +19,7 @@ from langchain_embedding_adapter import (
     MemoryAdapter,
     TwoLayerAdapter,
 )
-from langchain_embedding_adapter.adapters import LayeredMemoryAdapter
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter, QuantisedMemoryAdapter
 
 
 class HoldingAdapter(BaseAdapter):
@@ -58,6 +58,7 @@ MAKERS = {
     "low-rank": lambda i, o: LowRankAdapter(i, o, rank=3),
     "two-layer": lambda i, o: TwoLayerAdapter(i, 7, o),
     "memory": lambda i, o: MemoryAdapter(i, o, size=4),
+    "quantised memory": lambda i, o: QuantisedMemoryAdapter(i, o, size=7, cells=3),
     "layered memory": lambda i, o: LayeredMemoryAdapter(i, o, size=4, below_size=3),
     "own, holding": lambda i, o: HoldingAdapter(i, o),
     "own, inheriting": lambda i, o: InheritingAdapter(i, o),
@@ -77,6 +78,10 @@ def shaken(adapter: BaseAdapter) -> BaseAdapter:
     random = np.random.default_rng(1)
     arrays = adapter.to_arrays()
     moved = {name: (array + 0.3 * random.normal(size=array.shape)).astype(np.float32) for name, array in arrays.items()}
+    for name in ("key_codes", "value_codes"):
+        if name in arrays:
+            moved[name] = random.integers(256, size=arrays[name].shape, dtype=np.uint8)
+            moved["counts"] = np.array([4, 0, 3], dtype=np.uint32)
     adapter.load_arrays(moved)
     return adapter
 
@@ -185,6 +190,9 @@ def test_arrays_that_do_not_fit_are_refused(make) -> None:
         lambda: TwoLayerAdapter(4, -1, 4),
         lambda: MemoryAdapter(4, 4, size=0),
         lambda: MemoryAdapter(4, 4, size=2, temperature=0),
+        lambda: QuantisedMemoryAdapter(4, 4, size=2, cells=0),
+        lambda: QuantisedMemoryAdapter(4, 4, size=2, cells=1, width=0),
+        lambda: QuantisedMemoryAdapter(4, 4, size=2, cells=1, temperature=-1),
     ],
 )
 def test_impossible_sizes_are_refused(make) -> None:

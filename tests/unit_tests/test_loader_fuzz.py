@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import BaseAdapter, LinearAdapter, LowRankAdapter, MemoryAdapter, TwoLayerAdapter
-from langchain_embedding_adapter.adapters import LayeredMemoryAdapter, expected_shapes
+from langchain_embedding_adapter.adapters import LayeredMemoryAdapter, QuantisedMemoryAdapter, expected_shapes
 from langchain_embedding_adapter.adapters.bounded import BoundedTwoLayerAdapter
 from langchain_embedding_adapter.embeddings.restoring import load_arrays_and_config, restore_adapter
 from langchain_embedding_adapter.storage.folder import save_folder
@@ -36,6 +36,7 @@ MOST_MEMORY = 4 * 2**20
 KINDS = (
     *(LinearAdapter(6, 5, bias=True), LowRankAdapter(6, 5, 2), MemoryAdapter(6, 5, 3), TwoLayerAdapter(6, 4, 5)),
     LayeredMemoryAdapter(6, 5, 3, below_size=2),
+    QuantisedMemoryAdapter(6, 5, size=4, cells=2),
 )
 PROBES = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
 ODD = (
@@ -209,6 +210,10 @@ def originals() -> list[tuple[BaseAdapter, Saved]]:
     with TemporaryDirectory() as folder:
         for adapter in KINDS:
             arrays = {name: values.normal(size=array.shape) for name, array in adapter.to_arrays().items()}
+            if isinstance(adapter, QuantisedMemoryAdapter):
+                arrays["counts"] = np.array([3, 1], dtype=np.uint32)
+                codes = ("key_codes", "value_codes")
+                arrays |= {name: values.integers(256, size=arrays[name].shape, dtype=np.uint8) for name in codes}
             adapter.load_arrays(arrays)
             entry = {"kind": adapter.kind, "in_features": 6, "out_features": 5, "arguments": adapter.arguments}
             beside = {"coverage.mean": np.zeros(6, np.float32)}

@@ -177,7 +177,7 @@ def run(code: str) -> str:
         "base = Base(size=4)\n"
         "kinds = [LinearAdapter(4, 4), TwoLayerAdapter(4, 8, 4), LowRankAdapter(4, 4, 2), MemoryAdapter(4, 4, 3),\n"
         "         MemoryAdapter(4, 4, 3, cells=2), ADAPTERS['bounded-two-layer'](4, 8, 4),\n"
-        "         ADAPTERS['layered-memory'](4, 4, 3, below_size=2)]\n"
+        "         ADAPTERS['layered-memory'](4, 4, 3, below_size=2), ADAPTERS['quantised-memory'](4, 4, 3, 2)]\n"
         "assert {adapter.kind for adapter in kinds} == ADAPTERS.keys()\n"
         "for adapter in kinds:\n"
         "    with tempfile.TemporaryDirectory() as folder:\n"
