@@ -26,7 +26,8 @@ def test_the_example_is_a_file_that_can_be_read() -> None:
 def test_the_example_shows_every_option_with_its_default() -> None:
     lines = [line.removeprefix("# ") for line in example_file().splitlines()]
     kept = [line for line in lines if line.startswith("[") or line.partition(" = ")[0].replace("_", "").isalpha()]
-    said = RunFile.parse("\n".join(line for line in kept if " = " in line or line in ("[pairs]", "[train]", "[engine]")))
+    tables = {f"[{table}]" for table in TABLES}
+    said = RunFile.parse("\n".join(line for line in kept if " = " in line or line in tables))
     for table, settings in TABLES.items():
         given = getattr(said, table)
         for field in fields(settings):
