@@ -53,7 +53,7 @@ class ThreadRanks(Ranks):
 
 
 def on_threads(count: int, work: Callable[[Ranks], Result]) -> list[Result]:
-    """What each of so many ranks returns."""
+    """What each of so many ranks returns; the error of the first of them that has one of its own."""
     table = Table(count)
 
     def rank(number: int) -> Result:
@@ -64,4 +64,9 @@ def on_threads(count: int, work: Callable[[Ranks], Result]) -> list[Result]:
             raise
 
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(rank, range(count)))
+        ranks = [pool.submit(rank, number) for number in range(count)]
+    errors = [error for error in (done.exception() for done in ranks) if error is not None]
+    own = [error for error in errors if not isinstance(error, threading.BrokenBarrierError)]
+    for error in own or errors:
+        raise error
+    return [done.result() for done in ranks]

@@ -58,7 +58,7 @@ def fit_linear_on_ranks(
         ValueError: If the ranks were started on different data or settings, or there are fewer passages than ranks.
         RuntimeError: If another rank has failed, or did not come within the group's timeout.
     """
-    _check_alike(vectors, adapter, config, ranks)
+    _check_alike(vectors, adapter, config, question_weights or {}, ranks)
     start, counting = adapter, np.arange(len(vectors.queries))
     if question_weights:
         counting = np.flatnonzero([question_weights.get(query, 1) > 0 for query in vectors.query_ids])
@@ -153,12 +153,16 @@ def _of_block(block: Block, scores: Tensor, teacher_share: float, ranks: Ranks) 
     return loss, gradient
 
 
-def _check_alike(vectors: PairVectors, adapter: LinearAdapter, config: TrainingConfig, ranks: Ranks) -> None:
+def _check_alike(
+    vectors: PairVectors, adapter: LinearAdapter, config: TrainingConfig, weights: QuestionWeights, ranks: Ranks
+) -> None:
     """See that all ranks are about to do the same."""
-    settings = zlib.crc32(repr(replace(config, device="cpu")).encode())
-    start = zlib.crc32(b"".join(array.tobytes() for array in adapter.to_arrays().values()))
+    given = repr((replace(config, device="cpu"), vectors.metric, sorted(weights.items())))
+    start = b"".join(array.tobytes() for array in adapter.to_arrays().values())
+    pairs = zlib.crc32(np.ascontiguousarray(vectors.relevant.flat).data)
     shapes = (*vectors.queries.shape, *vectors.passages.shape, len(vectors.relevant.flat), len(vectors.listed.flat))
-    ranks.check_same("questions, passages, pairs, settings and start", *shapes, settings, start)
+    numbers = *shapes, pairs, zlib.crc32(given.encode()), zlib.crc32(start)
+    ranks.check_same("questions, passages, pairs, settings and start", *numbers)
 
 
 def reduced(objective: Objective, ranks: Ranks) -> Objective:

@@ -20,8 +20,9 @@ from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.losses import log_softmax_by_row
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 
-LEAST = 64
-"""A block has at least so many questions: their scores then take less room than most shards, and few are waited for."""
+LEAST, LEAST_ON_GPU = 64, 1024
+"""A block has at least so many questions, for products worth their name and few waits for the other ranks; the scores
+of so few take less room than a shard of vectors does, or little more."""
 READ = 2**15
 """Passages that are read at a time."""
 
@@ -187,9 +188,10 @@ def read_passages(vectors: PairVectors, pairs: Pairs, own: range, ranks: Ranks) 
             block = unit(block)
         place = slice(part.start - own.start, part.stop - own.start)
         found[place] = torch.from_numpy(np.array(block, dtype=np.float32))
-    if vectors.metric == "dot":
-        found /= ranks.total(lengths) / pairs.count or 1.0
-    return torch.nn.functional.hardshrink(found, 1e-15)
+    length = ranks.total(lengths) / pairs.count if vectors.metric == "dot" else 1.0
+    for some in found.split(READ):  # as `as_tensor` does, without holding them twice
+        some.copy_(torch.nn.functional.hardshrink(some / (length or 1.0), 1e-15))
+    return found
 
 
 def shard_of(vectors: PairVectors, pairs: Pairs, config: TrainingConfig, ranks: Ranks, *, bias: bool = False) -> Shard:
@@ -218,7 +220,7 @@ def shard_of(vectors: PairVectors, pairs: Pairs, config: TrainingConfig, ranks: 
         masked=nothing,
         listed=_listed(vectors, pairs, own, ranks.device) if taught else nothing,
         importance=torch.from_numpy(importance).to(ranks.device),
-        block=max(LEAST, config.block_entries // len(shares[0])),
+        block=max(LEAST_ON_GPU if ranks.device.startswith("cuda") else LEAST, config.block_entries // len(shares[0])),
         bias=bias,
         teacher_share=config.teacher_share if taught else 0.0,
     )

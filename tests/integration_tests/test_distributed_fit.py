@@ -53,10 +53,9 @@ def torchrun(count: int, *arguments: str, scratch: Path) -> subprocess.Completed
     return subprocess.run([*launcher, *program], capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_torchrun_finds_and_saves_the_optimum_of_one_process(turned, folder: Path, count: int, tmp_path: Path) -> None:
+def test_torchrun_finds_and_saves_the_optimum_of_one_process(turned, folder: Path, tmp_path: Path) -> None:
     one, history = fit_linear_exactly(turned, LinearAdapter(DIMENSIONS, DIMENSIONS), CONFIG)
-    done = torchrun(count, "--vectors", str(folder), "--out", str(tmp_path / "adapter"), scratch=tmp_path)
+    done = torchrun(3, "--vectors", str(folder), "--out", str(tmp_path / "adapter"), scratch=tmp_path)
     assert done.returncode == 0, done.stderr
     adapted = AdaptedEmbeddings.from_pretrained(tmp_path / "adapter", AngleEmbeddings())
     assert isinstance(adapted.adapter, LinearAdapter)
@@ -93,8 +92,8 @@ with joined("cpu", timeout=3) as ranks:
 
 @pytest.mark.parametrize(
     ("what", "codes"),
-    [("raise ValueError('out of order')", [1, 1]), ("import os; os._exit(9)", [1, 9]), ("time.sleep(30)", [1, None])],
-    ids=["raises", "dies", "is silent"],
+    [("raise ValueError('out of order')", [1, 1]), ("time.sleep(30)", [1, None])],
+    ids=["raises", "is silent"],
 )
 def test_a_rank_that_fails_leaves_none_waiting(what: str, codes: list[int | None]) -> None:
     with socket.socket() as free:
@@ -113,7 +112,7 @@ def test_a_rank_that_fails_leaves_none_waiting(what: str, codes: list[int | None
         if codes[1] is not None:
             _, reason = ranks[1].communicate(timeout=25)
             assert ranks[1].returncode == codes[1]
-            assert ("out of order" in reason) == ("raise" in what)
+            assert "out of order" in reason
     finally:
         for process in ranks:
             process.kill()
@@ -141,36 +140,27 @@ class Deadly:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[RayEngine]:
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
-    yield RayEngine(workers=2)
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
+        )  # it looks that often whether workers are done, or dead
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield RayEngine(workers=2)
+        ray.shutdown()
 
 
-def test_ray_train_finds_the_optimum_of_one_process(turned, folder: Path, engine: RayEngine, tmp_path: Path) -> None:
-    start = LinearAdapter(DIMENSIONS, DIMENSIONS)
-    one, history = fit_linear_exactly(turned, start, CONFIG)
-    found, losses = fit_linear_on_ray(folder, start, CONFIG, engine, scratch=tmp_path)
+def test_ray_train_finds_it_too_though_a_worker_was_killed(turned, engine: RayEngine, tmp_path: Path) -> None:
+    weights = {query: 1.0 + row % 3 for row, query in enumerate(turned.query_ids)}
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS, bias=True)
+    one, history = fit_linear_exactly(turned, start, CONFIG, question_weights=weights)
+    deadly = replace(turned, queries=Deadly(turned.queries, tmp_path / "killed"))
+    found, losses = fit_linear_on_ray(deadly, start, CONFIG, engine, question_weights=weights)
+    assert (tmp_path / "killed").exists()
     assert distance(found, one) < 1e-5
     assert losses[-1]["loss"] == pytest.approx(history[-1]["loss"], rel=1e-6)
 
 
-def test_ray_train_starts_again_where_a_worker_was_killed(turned, engine: RayEngine, tmp_path: Path) -> None:
-    weights = {query: 1.0 + row % 3 for row, query in enumerate(turned.query_ids)}
-    start = LinearAdapter(DIMENSIONS, DIMENSIONS, bias=True)
-    one, _ = fit_linear_exactly(turned, start, CONFIG, question_weights=weights)
-    deadly = replace(turned, queries=Deadly(turned.queries, tmp_path / "killed"))
-    found, _ = fit_linear_on_ray(deadly, start, CONFIG, engine, question_weights=weights)
-    assert (tmp_path / "killed").exists()
-    assert distance(found, one) < 1e-5
-
-
-def test_a_fit_that_fails_on_ray_says_why(turned: PairVectors, engine: RayEngine) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)the fit on 2 Ray workers failed.*question weights must be 0 or above"):
-        fit_linear_on_ray(
-            turned,
-            LinearAdapter(DIMENSIONS, DIMENSIONS),
-            CONFIG,
-            engine,
-            question_weights=dict.fromkeys(turned.query_ids, -1.0),
-            restarts=0,
-        )
+def test_a_fit_that_fails_on_ray_says_why(engine: RayEngine, tmp_path: Path) -> None:
+    start = LinearAdapter(DIMENSIONS, DIMENSIONS)
+    with pytest.raises(RuntimeError, match=r"(?s)the fit on 2 Ray workers failed.*is no folder of vectors"):
+        fit_linear_on_ray(tmp_path, start, CONFIG, engine, restarts=0)

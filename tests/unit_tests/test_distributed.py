@@ -7,16 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.distributed.run import get_args_parser
 
-from langchain_embedding_adapter import LinearAdapter, QADataset, TrainingConfig
-from langchain_embedding_adapter.fitting import Problem, distributed
+from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, TrainingConfig
+from langchain_embedding_adapter.fitting import Problem, distributed, on_ranks
 from langchain_embedding_adapter.fitting.convex import fit_linear_exactly
 from langchain_embedding_adapter.fitting.distributed import fit_linear_on_ranks, loss_and_gradient, reduced
 from langchain_embedding_adapter.fitting.ranks import Ranks, joined
 from langchain_embedding_adapter.fitting.shard import Pairs, Shard, read_passages, shard_of
 from langchain_embedding_adapter.fitting.shard_masks import masked
+from langchain_embedding_adapter.fitting.torchrun import SETTINGS as SETTINGS_OF_A_FIT
+from langchain_embedding_adapter.fitting.torchrun import _parser, _start
 from langchain_embedding_adapter.vectors import PairVectors, Ragged
 from tests.ranks import on_threads
+from tests.small_world import AngleEmbeddings
 
 DIMENSIONS = 6
 CONFIG = TrainingConfig(scale=10, tolerance=1e-11, negatives="all")
@@ -182,7 +186,10 @@ def test_ranks_that_were_started_on_different_things_are_told() -> None:
     def other_vectors(ranks: Ranks) -> None:
         fit_linear_on_ranks(vectors if ranks.rank else vectors.asked_about(), start, CONFIG, ranks)
 
-    for work in (other_settings, other_vectors):
+    def other_weights(ranks: Ranks) -> None:
+        fit_linear_on_ranks(vectors, start, CONFIG, ranks, question_weights={"q1": 1.0 + ranks.rank})
+
+    for work in (other_settings, other_vectors, other_weights):
         with pytest.raises(ValueError, match="start them on the same data with the same settings"):
             on_threads(2, work)
 
@@ -232,3 +239,42 @@ def test_whoever_is_not_started_by_torchrun_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(RuntimeError, match="start them with torchrun"), joined():
         pass
+
+
+def test_torchrun_takes_none_of_the_flags_for_its_own() -> None:
+    own = [flag for action in _parser()._actions for flag in action.option_strings if flag not in ("-h", "--help")]
+    launcher = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    assert {"--vectors", "--out", "--from", "--scale", "--ridge"} <= set(own)
+    taken = [flag for flag in own if any(theirs.startswith(flag) for theirs in launcher)]  # it takes beginnings too
+    assert not taken
+
+
+def test_settings_are_flags() -> None:
+    given = vars(_parser().parse_args(["--vectors", "v", "--out", "o"]))
+    assert TrainingConfig(**{name: given[name] for name in SETTINGS_OF_A_FIT}) == TrainingConfig()
+    flags = "--scale 20 --duplicates-above none --false-negatives-above 0.9 --memory 2GB --max-steps 9 --negatives all"
+    given = vars(_parser().parse_args(["--vectors", "v", "--out", "o", *flags.split()]))
+    expected = TrainingConfig(
+        scale=20, duplicates_above=None, false_negatives_above=0.9, memory="2GB", max_steps=9, negatives="all"
+    )
+    assert TrainingConfig(**{name: given[name] for name in SETTINGS_OF_A_FIT}) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "exact"), [({}, True), ({"exact_entries": 1000}, False), ({"memory": 100}, False)]
+)
+def test_what_is_too_much_for_the_ranks_is_sampled(settings, exact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """37 × 90 scores are more than a thousand for each of two ranks."""
+    vectors, start = some_vectors(), LinearAdapter(DIMENSIONS, DIMENSIONS)
+    asked = []
+    for name in ("fit_linear_on_ranks", "fit_linear_sampled"):
+        monkeypatch.setattr(on_ranks, name, lambda *_, name=name, **__: asked.append(name) or (start, []))
+    on_threads(2, lambda ranks: on_ranks.fit_on_ranks(vectors, start, replace(CONFIG, **settings), ranks))
+    assert asked == 2 * ["fit_linear_on_ranks" if exact else "fit_linear_sampled"]
+
+
+def test_a_start_of_another_kind_is_refused(tmp_path) -> None:
+    AdaptedEmbeddings(AngleEmbeddings(), LinearAdapter(8, 8)).save_pretrained(tmp_path)
+    assert _start(str(tmp_path), (8, 8), bias=False)[0].in_features == 8
+    with pytest.raises(ValueError, match="a linear adapter 6 → 6, got a linear one 8 → 8"):
+        _start(str(tmp_path), (6, 6), bias=False)
