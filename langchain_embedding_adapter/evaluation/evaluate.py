@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from langchain_embedding_adapter.engines import Engine
+from langchain_embedding_adapter.evaluation.on_ray import ranker
 from langchain_embedding_adapter.evaluation.ranking import DEFAULT_KS, Adapt, compare
 from langchain_embedding_adapter.evaluation.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.evaluation.through_store import evaluate_through
@@ -43,6 +46,8 @@ def evaluate_retrieval(
     stored: StoredVectors | None = None,
     search_kwargs: Mapping[str, Any] | None = None,
     cache: VectorCache | None = None,
+    engine: Engine = "local",
+    path: str | Path | None = None,
     show_progress: bool | None = None,
 ) -> RetrievalReport:
     """Rank a dataset's passages for each of its questions and count what comes back.
@@ -60,6 +65,10 @@ def evaluate_retrieval(
         stored: What was read back from the ``store``, so that it need not be read again.
         search_kwargs: For the store's ``similarity_search``: a filter, how hard to look.
         cache: Where vectors are looked up and kept.
+        engine: Who ranks, and with a ``path`` embeds: ``"local"``, ``"ray"``, or a ``RayEngine`` with settings of its
+            own. On Ray the passages are ranked in parts, side by side.
+        path: A folder for the vectors of the questions and passages, as :func:`embed_dataset` takes it; without one
+            they are embedded in this process. It takes the place of a ``cache``.
         show_progress: Progress bars; by default where standard error is a terminal.
 
     Returns:
@@ -69,12 +78,17 @@ def evaluate_retrieval(
         ValueError: If the dataset has no question, query and passage vectors differ in length, or another model than
             the base built the index and is not at hand.
     """
+    nearest = ranker(engine)
+    if store is not None and path is not None:
+        raise ValueError("`path` is for the vectors of passages that are embedded, and the store has its own")
     if isinstance(dataset, PairVectors):
-        if store is not None or stored is not None or search_kwargs:
+        if store is not None or stored is not None or search_kwargs or path is not None:
             raise ValueError(
-                "vectors bring their own passages: `store`, `stored` and `search_kwargs` go with a dataset"
+                "vectors bring their own passages: `store`, `stored`, `search_kwargs` and `path` go with a dataset"
             )
-        return compare(dataset, embeddings.adapt if isinstance(embeddings, SupportsAdapt) else None, ks)
+        return compare(
+            dataset, embeddings.adapt if isinstance(embeddings, SupportsAdapt) else None, ks, nearest=nearest
+        )
     if dataset.pseudo_styles:
         logger.warning(
             "%d of these questions are pseudo-questions: a gain on them is no gain", len(dataset.pseudo_styles)
@@ -101,6 +115,7 @@ def evaluate_retrieval(
             stored=stored,
             search_kwargs=search_kwargs,
             cache=cache,
+            nearest=nearest,
             show_progress=show_progress,
         )
         found = through.details or details
@@ -109,9 +124,11 @@ def evaluate_retrieval(
         raise ValueError("`search_kwargs` and `stored` go with a vector store as `store`, and none is given")
     if store is not None:
         dataset = align(dataset, store)
-        report = compare(embed_questions(base, dataset, store, cache=cache, show_progress=show_progress), adapt, ks)
+        vectors = embed_questions(base, dataset, store, cache=cache, show_progress=show_progress)
     else:
-        report = compare(embed_dataset(base, dataset, cache=cache, show_progress=show_progress), adapt, ks)
+        where: dict[str, Any] = {"cache": cache} if path is None else {"engine": engine, "path": path}
+        vectors = embed_dataset(base, dataset, show_progress=show_progress, **where)
+    report = compare(vectors, adapt, ks, nearest=nearest)
     return replace(report, details=replace(details, dataset=dataset, lists=(report.details or details).lists))
 
 

@@ -28,13 +28,24 @@ KEPT = 2**28
 
 Adapt = Callable[[Floats], Floats]
 """Maps query vectors ``(n, in)`` to ``(n, out)``."""
+Nearest = Callable[[PairVectors, Floats, int], NDArray[np.intp]]
+"""Finds what :func:`nearest_passages` finds, here or elsewhere."""
 
 
-def compare(vectors: PairVectors, adapt: Adapt | None, ks: Sequence[int] = DEFAULT_KS) -> RetrievalReport:
-    """The report on vectors that are at hand; ``adapt`` maps query vectors ``(n, in)`` to ``(n, out)``."""
+def compare(
+    vectors: PairVectors, adapt: Adapt | None, ks: Sequence[int] = DEFAULT_KS, *, nearest: Nearest | None = None
+) -> RetrievalReport:
+    """The report on vectors that are at hand.
+
+    Args:
+        vectors: Questions and passages.
+        adapt: Maps query vectors ``(n, in)`` to ``(n, out)``; ``None`` to look at the base alone.
+        ks: The cut-offs.
+        nearest: Who ranks, in place of this process.
+    """
     if not len(vectors.query_ids):
         raise ValueError("there is no question to evaluate with")
-    base = _rank(vectors, vectors.queries, max(ks))
+    base = _rank(vectors, vectors.queries, max(ks), nearest)
     if adapt is None:
         return RetrievalReport(
             query_ids=vectors.query_ids,
@@ -43,7 +54,7 @@ def compare(vectors: PairVectors, adapt: Adapt | None, ks: Sequence[int] = DEFAU
             details=Details(lists=_lists(vectors, None, base, None)),
         )
     queries = adapt(vectors.queries)
-    adapted = _rank(vectors, queries, max(ks))
+    adapted = _rank(vectors, queries, max(ks), nearest)
     best = [_best_scores(vectors, *side) for side in ((vectors.queries, base), (queries, adapted))]
     return RetrievalReport(
         query_ids=vectors.query_ids,
@@ -112,8 +123,13 @@ def retrieval_scores(vectors: PairVectors, queries: Floats, ks: Sequence[int]) -
 
 def nearest_passages(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
     """Rows of the ``k`` passages nearest to each of these query vectors, nearest first, ``(questions, k)``."""
+    return best_of(vectors, queries, k)[1]
+
+
+def best_of(vectors: PairVectors, queries: Floats, k: int) -> tuple[Floats, NDArray[np.intp]]:
+    """What :func:`nearest_passages` ranks by, of the nearest alone, and their rows: each ``(questions, k)``."""
     found = [_first_of(vectors, queries[at : at + BLOCK], k) for at in range(0, len(queries), BLOCK)]
-    return np.concatenate(found)
+    return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])
 
 
 def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequence[int]) -> Scores:
@@ -156,8 +172,8 @@ def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[tuple[int, 
         release(vectors.passages)
 
 
-def _first_of(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
-    """:func:`nearest_passages` of a block of questions."""
+def _first_of(vectors: PairVectors, queries: Floats, k: int) -> tuple[Floats, NDArray[np.intp]]:
+    """:func:`best_of` of a block of questions."""
     best: Floats = np.zeros((len(queries), 0), dtype=np.float32)
     rows: NDArray[np.intp] = np.zeros((len(queries), 0), dtype=np.intp)
     for at, scores in _score_blocks(vectors, queries):
@@ -165,7 +181,7 @@ def _first_of(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]
         best, rows = np.hstack([best, more]), np.hstack([rows, found])
         if at:
             best, rows = first_of(best, rows, k)
-    return rows
+    return best, rows
 
 
 def _right_ranks(vectors: PairVectors, queries: Floats) -> tuple[tuple[int, ...], ...]:
@@ -210,13 +226,13 @@ def _lists(
     return lists_of(vectors, found, moved)
 
 
-def _rank(vectors: PairVectors, queries: Floats, k: int) -> NDArray[np.intp]:
+def _rank(vectors: PairVectors, queries: Floats, k: int, nearest: Nearest | None = None) -> NDArray[np.intp]:
     """:func:`nearest_passages` of queries that have as many dimensions as these."""
     if queries.shape[1] != vectors.passages.shape[1]:
         raise ValueError(
             f"queries of {queries.shape[1]} dimensions cannot rank passages of {vectors.passages.shape[1]}"
         )
-    return nearest_passages(vectors, queries, k)
+    return (nearest or nearest_passages)(vectors, queries, k)
 
 
 def _best_scores(vectors: PairVectors, queries: Floats, rankings: NDArray[np.intp]) -> NDArray[np.float64]:

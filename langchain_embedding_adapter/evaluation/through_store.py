@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.evaluation.ranking import Adapt, compare, listed, lists_of, ranking_scores
+from langchain_embedding_adapter.evaluation.ranking import Adapt, Nearest, compare, listed, lists_of, ranking_scores
 from langchain_embedding_adapter.evaluation.stored_pairs import align, embed_questions
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.details import Details
@@ -53,6 +53,7 @@ def evaluate_through(
     stored: StoredVectors | None = None,
     search_kwargs: Mapping[str, Any] | None = None,
     cache: VectorCache | None = None,
+    nearest: Nearest | None = None,
     show_progress: bool | None = None,
 ) -> StoreReport:
     """Ask a store a dataset's questions, with the base's vectors and with the adapted ones.
@@ -66,12 +67,13 @@ def evaluate_through(
         stored: What it holds, if that has been read back already.
         search_kwargs: Passed to the store's ``similarity_search``: a filter, how hard to look.
         cache: Where the questions' vectors are looked up and kept.
+        nearest: Who does the exact search, in place of this process.
         show_progress: A progress bar; by default where standard error is a terminal.
     """
     stored = read_store(store) if stored is None else stored
     dataset = align(dataset, stored)
     vectors = embed_questions(embeddings, dataset, stored, cache=cache, show_progress=show_progress)
-    exact = compare(vectors, adapt, ks)
+    exact = compare(vectors, adapt, ks, nearest=nearest)
     texts = list(dataset.queries.values())
     reader, rows = reader_of(store), _Rows(stored)
     adapted = None if adapt is None else adapt(vectors.queries)

@@ -22,12 +22,21 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from langchain_core.embeddings import Embeddings
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
-from langchain_embedding_adapter import QADataset, RayEngine, embed_dataset, embed_texts
+from langchain_embedding_adapter import (
+    AdaptedEmbeddings,
+    PairVectors,
+    QADataset,
+    RayEngine,
+    embed_dataset,
+    embed_texts,
+    evaluate_retrieval,
+)
+from langchain_embedding_adapter.evaluation import on_ray, ranking
+from langchain_embedding_adapter.vectors import Ragged
 from langchain_embedding_adapter.vectors.shard_work import BATCH
-from tests.small_world import AngleEmbeddings, world
+from tests.small_world import AngleEmbeddings, shifted, turned_back, world
 from tests.unit_tests.test_shards import assert_same
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'langchain-embedding-adapter[ray]'")
@@ -38,10 +47,11 @@ LATENCY = 0.005
 ENGINE = RayEngine(workers=2, shard_size=64)
 
 
-class NotingEmbeddings(Embeddings):
+class NotingEmbeddings(AngleEmbeddings):
     """Embeds angles, takes its time, and appends to a file what it was asked and by which process."""
 
     def __init__(self, log: Path, latency: float = 0.0) -> None:
+        super().__init__()
         self.log, self.latency = log, latency
 
     def embed_query(self, text: str) -> list[float]:
@@ -56,8 +66,7 @@ class NotingEmbeddings(Embeddings):
         file = os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
         os.write(file, line.encode())
         os.close(file)
-        angles = AngleEmbeddings()
-        return [angles._vector(text) for text in texts]
+        return [self._vector(text) for text in texts]
 
 
 def noted(log: Path) -> list[dict[str, Any]]:
@@ -110,6 +119,33 @@ def test_the_same_as_in_this_process_row_for_row(cluster: Any, tmp_path: Path) -
     assert set(asked.values()) == {1}
     assert len(asked) == 60 + 60
     assert len({row["pid"] for row in noted(tmp_path / "log")} - {os.getpid()}) >= 2
+    adapted = turned_back(model)
+    report = evaluate_retrieval(adapted, repeated(), engine=engine, path=tmp_path / "spread")
+    assert report.to_dict() == evaluate_retrieval(adapted, repeated()).to_dict()
+    assert report.base_scores["mrr@10"].mean() < report.adapted_scores["mrr@10"].mean()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_passages_are_ranked_as_in_this_process(cluster: Any, metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "PASSAGES", 90)
+    monkeypatch.setattr(on_ray, "PASSAGES", 90)
+    monkeypatch.setattr(on_ray, "QUESTIONS", ranking.BLOCK)
+    draw = np.random.default_rng(1)
+    passages, queries = (draw.standard_normal((rows, 16), dtype=np.float32) for rows in (400, 600))
+    if metric != "cosine":  # whole numbers, whose sums are exact: very many scores are equal, within parts and across
+        passages, queries = np.rint(passages), np.rint(queries)
+    relevant = Ragged.in_rows(draw.integers(0, 400, 600), [1] * 600)
+    names = tuple(map(str, range(600)))
+    vectors = PairVectors(names, names[:400], queries, passages, relevant, relevant.like(np.ones(600)), metric=metric)
+    model = AdaptedEmbeddings(AngleEmbeddings(), shifted(1)) if metric == "cosine" else AngleEmbeddings()
+    here, there = (evaluate_retrieval(model, vectors, engine=engine) for engine in ("local", ENGINE))
+    assert here.to_dict() == there.to_dict()
+    for side in ("base_scores", "adapted_scores")[: 1 + (metric == "cosine")]:
+        for name, scores in getattr(here, side).items():
+            np.testing.assert_array_equal(scores, getattr(there, side)[name])
+    depth = 10 if metric == "cosine" else 300
+    nearest = on_ray.nearest_on_ray(vectors, queries, depth, engine=ENGINE)
+    np.testing.assert_array_equal(nearest, ranking.nearest_passages(vectors, queries, depth))
 
 
 def test_workers_share_the_accounts_rate_and_keep_what_fails(cluster: Any, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_embedding_adapter import AdaptedEmbeddings, LinearAdapter, QADataset, RetrievalReport, evaluate_retrieval
 from langchain_embedding_adapter.evaluation.ranking import compare
@@ -120,3 +121,24 @@ def test_one_question_that_differs_proves_nothing() -> None:
 def test_reports_compare_by_content() -> None:
     report = RetrievalReport(("a",), 1, {"ndcg@10": np.array([1.0])})
     assert report.rows[0].base == 1
+
+
+def test_vectors_may_go_to_a_folder_and_stay_for_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    expected = evaluate_retrieval(AdaptedEmbeddings(AngleEmbeddings(), back()), DATASET)
+    for asked in (len(DATASET.queries), 0):
+        model = AngleEmbeddings()
+        report = evaluate_retrieval(AdaptedEmbeddings(model, back()), DATASET, path=tmp_path / "vectors")
+        assert report.to_dict() == expected.to_dict()
+        assert len(model.queries) == asked
+
+
+def test_what_does_not_go_together_is_refused(base: AngleEmbeddings, tmp_path: Path) -> None:
+    vectors = PairVectors.from_arrays(DATASET, np.ones((3, 2), np.float32), np.ones((4, 2), np.float32))
+    with pytest.raises(ValueError, match="vectors bring their own passages"):
+        evaluate_retrieval(base, vectors, path=tmp_path)
+    store = InMemoryVectorStore.from_texts(["p 0 0"], base)
+    with pytest.raises(ValueError, match="the store has its own"):
+        evaluate_retrieval(base, DATASET, store=store, path=tmp_path)
+    with pytest.raises(ValueError, match="expected engine="):
+        evaluate_retrieval(base, DATASET, engine="spark")  # type: ignore[arg-type]
