@@ -39,7 +39,12 @@ class ProductCodes:
         quantiser = faiss.ProductQuantizer(self.parts * width, self.parts, 8)
         quantiser.cp.seed, quantiser.cp.niter = seed, ROUNDS
         quantiser.cp.min_points_per_centroid, quantiser.cp.max_points_per_centroid = 1, SAMPLED // BOOK
-        quantiser.train(self._padded(sample))
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)  # there are a thousand small steps, and threads would wait for each other at each
+        try:
+            quantiser.train(self._padded(sample))
+        finally:
+            faiss.omp_set_num_threads(threads)
         self.book = faiss.vector_to_array(quantiser.centroids).reshape(self.parts, BOOK, width).copy()
         self._quantiser = quantiser
 
