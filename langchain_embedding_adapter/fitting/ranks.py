@@ -128,8 +128,13 @@ def joined(device: str = "auto", *, timeout: float = TIMEOUT) -> Iterator[Ranks]
     if backend == "nccl":
         torch.cuda.set_device(place)
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
-    yield Ranks.here(place)
-    dist.destroy_process_group()  # not after an error: a rank that leaves is how the others learn of it
+    try:
+        yield Ranks.here(place)
+    except BaseException:
+        if backend == "gloo":  # the others learn of it at once; nccl would wait for them first
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def device_of_rank(device: str) -> str:

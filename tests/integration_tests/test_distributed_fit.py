@@ -50,7 +50,7 @@ def distance(first: LinearAdapter, second: LinearAdapter) -> float:
 def torchrun(count: int, *arguments: str, scratch: Path) -> subprocess.CompletedProcess[str]:
     program = ["-m", "langchain_embedding_adapter.fitting.torchrun", *arguments, "--scratch", str(scratch), *FLAGS]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    return subprocess.run([*launcher, *program], capture_output=True, text=True, timeout=120)
+    return subprocess.run([*launcher, *program], capture_output=True, text=True, timeout=240)
 
 
 def test_torchrun_finds_and_saves_the_optimum_of_one_process(turned, folder: Path, tmp_path: Path) -> None:
@@ -78,11 +78,14 @@ def test_a_fit_starts_from_what_was_saved(turned: PairVectors, folder: Path, tmp
 
 
 FAILING = """
-import sys, time
-import numpy as np
+import time
+from datetime import timedelta
 import torch
-from langchain_embedding_adapter.fitting.ranks import joined
-with joined("cpu", timeout=3) as ranks:
+import torch.distributed as dist
+from langchain_embedding_adapter.fitting.ranks import Ranks, joined
+with joined("cpu", timeout=60) as everyone:
+    everyone.total(0.0)  # here all have started, and from here on they wait for three seconds
+    ranks = Ranks.here(group=dist.new_group(timeout=timedelta(seconds=3)))
     for step in range(5):
         if ranks.rank == 1 and step == 2:
             {what}
@@ -92,7 +95,7 @@ with joined("cpu", timeout=3) as ranks:
 
 @pytest.mark.parametrize(
     ("what", "codes"),
-    [("raise ValueError('out of order')", [1, 1]), ("time.sleep(30)", [1, None])],
+    [("raise ValueError('out of order')", [1, 1]), ("time.sleep(60)", [1, None])],
     ids=["raises", "is silent"],
 )
 def test_a_rank_that_fails_leaves_none_waiting(what: str, codes: list[int | None]) -> None:
@@ -106,11 +109,11 @@ def test_a_rank_that_fails_leaves_none_waiting(what: str, codes: list[int | None
         command = [sys.executable, "-c", FAILING.format(what=what)]
         ranks.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     try:
-        _, told = ranks[0].communicate(timeout=25)
+        _, told = ranks[0].communicate(timeout=60)
         assert "rank 0 of 2 waited for the others in vain" in told
         assert ranks[0].returncode == codes[0]
         if codes[1] is not None:
-            _, reason = ranks[1].communicate(timeout=25)
+            _, reason = ranks[1].communicate(timeout=60)
             assert ranks[1].returncode == codes[1]
             assert "out of order" in reason
     finally:
