@@ -14,7 +14,7 @@ from torch import Tensor
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.devices import pick_device
-from langchain_embedding_adapter.fitting.lbfgs import Dot, Objective, descend
+from langchain_embedding_adapter.fitting.lbfgs import Curvature, Dot, Objective, descend
 from langchain_embedding_adapter.fitting.map_space import MapSpace, dot
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights
 from langchain_embedding_adapter.fitting.threads import SideBySide
@@ -157,7 +157,9 @@ class LinearProblem:
         return fitted, found, losses
 
 
-def to_the_optimum(objective: Objective, start: Tensor, config: TrainingConfig, dot: Dot) -> Tensor:
+def to_the_optimum(
+    objective: Objective, start: Tensor, config: TrainingConfig, dot: Dot, known: Curvature | None = None
+) -> Tensor:
     """The point where a function is least that curves by twice the ridge at least, near enough by that.
 
     Args:
@@ -165,6 +167,7 @@ def to_the_optimum(objective: Objective, start: Tensor, config: TrainingConfig, 
         start: The first point.
         config: ``ridge`` and how exact.
         dot: The inner product of two points.
+        known: What the descent of a similar function has told of its curvature; this one adds to it.
     """
     evaluations = 0
 
@@ -179,7 +182,7 @@ def to_the_optimum(objective: Objective, start: Tensor, config: TrainingConfig, 
     def converged(loss: float, gradient: Tensor) -> bool:
         return excess(gradient) <= config.tolerance * loss
 
-    found, loss, gradient = descend(counted, start, converged, config.max_steps, dot)
+    found, loss, gradient = descend(counted, start, converged, config.max_steps, dot, known)
     logger.debug(
         "linear fit: %d evaluations, loss %.4f (by at most %.1e above the optimum)", evaluations, loss, excess(gradient)
     )

@@ -20,12 +20,14 @@ SUFFICIENT = 1e-4
 ROUNDING = 1e-6
 """A value is known to this share of it: where a step changes it by less, slopes tell whether it leads down."""
 PATIENCE = 5
-"""After so many steps that bring neither a lower value, but for rounding, nor a shorter gradient, no more are taken."""
+"""After so many steps that bring neither a lower value nor a shorter gradient, no more are taken."""
 SHORTEST = 1e-6
 """A step shorter than this share of the first try is lost in rounding."""
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
 Dot = Callable[[Tensor, Tensor], float]
+Curvature = deque[tuple[Tensor, Tensor, float]]
+"""Of the last steps: the step, how the gradient changed, and the product of both."""
 
 
 def entrywise(left: Tensor, right: Tensor) -> float:
@@ -39,6 +41,7 @@ def descend(
     converged: Callable[[float, Tensor], bool],
     most_evaluations: int,
     dot: Dot = entrywise,
+    known: Curvature | None = None,
 ) -> tuple[Tensor, float, Tensor]:
     """Go down from ``start``.
 
@@ -48,6 +51,7 @@ def descend(
         converged: Whether value and gradient say that this is near enough.
         most_evaluations: Of the objective.
         dot: The inner product of two points.
+        known: What the steps of a similar function's descent have told; those of this one are added.
 
     Returns:
         The best point, its value and its gradient.
@@ -55,7 +59,7 @@ def descend(
     point, (value, gradient) = start, objective(start)
     evaluations, stalled = 1, 0
     best, least = (point, value, gradient), dot(gradient, gradient)
-    pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=HISTORY)
+    pairs = no_curvature() if known is None else known
     while evaluations < most_evaluations and stalled < PATIENCE and not converged(value, gradient):
         direction = _direction(gradient, pairs, dot, first=FIRST_STEP * value)
         slope, length, taken = dot(gradient, direction), 1.0, False
@@ -78,14 +82,19 @@ def descend(
             pairs.append((step, change, curvature))
         point, value, gradient = next_point, next_value, next_gradient
         steepness = dot(gradient, gradient)
-        if value < best[1] - ROUNDING * abs(value) or steepness < least:
+        if value < best[1] or steepness < least:
             best, least, stalled = (point, value, gradient), steepness, 0
         else:
             stalled += 1
     return best
 
 
-def _direction(gradient: Tensor, pairs: deque[tuple[Tensor, Tensor, float]], dot: Dot, first: float) -> Tensor:
+def no_curvature() -> Curvature:
+    """Where nothing is known of a function's curvature yet."""
+    return deque(maxlen=HISTORY)
+
+
+def _direction(gradient: Tensor, pairs: Curvature, dot: Dot, first: float) -> Tensor:
     """Where to go: minus the gradient, times what the last steps told of the inverse curvature (two-loop recursion)."""
     if not pairs:
         return gradient * (-first / dot(gradient, gradient))

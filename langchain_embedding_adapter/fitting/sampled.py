@@ -23,7 +23,7 @@ from langchain_embedding_adapter.fitting.clustering import nearest_centre
 from langchain_embedding_adapter.fitting.convex import History, as_matrix, moved_by, to_the_optimum
 from langchain_embedding_adapter.fitting.devices import pick_device
 from langchain_embedding_adapter.fitting.distributed import reduced
-from langchain_embedding_adapter.fitting.lbfgs import Objective, entrywise
+from langchain_embedding_adapter.fitting.lbfgs import Objective, entrywise, no_curvature
 from langchain_embedding_adapter.fitting.pools import ROWS, Candidates, Indices, Pool
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor, no_negatives, pair_weights
 from langchain_embedding_adapter.fitting.ranks import Ranks
@@ -82,10 +82,11 @@ def fit_linear_sampled(
     order = np.random.default_rng(config.seed).permutation(problem.counting)
     point = torch.zeros_like(as_matrix(adapter, problem.device))
     losses: list[float] = []
+    known = no_curvature()
     for size in _sizes(len(order)):
         level = problem.level(np.sort(order[:size]), point, ranks)
         losses = []
-        point = to_the_optimum(level.objective(losses, ranks), point, config, ranks.agreed(entrywise))
+        point = to_the_optimum(level.objective(losses, ranks), point, config, ranks.agreed(entrywise), known)
         logger.info("fitted to %d of %d questions in %d evaluations", size, len(order), len(losses))
     return moved_by(adapter, point), [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
 

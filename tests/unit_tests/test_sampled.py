@@ -71,12 +71,13 @@ def test_a_pool_stands_for_all_passages() -> None:
     """The mean of the estimated sums over many draws is the sum, and a draw by chance alone would stray farther."""
     vectors = made()
     candidates = Candidates(vectors, np.arange(1200), in_memory=True, seed=0)
-    queries = torch.from_numpy(unit(vectors.queries[:40]))
+    queries = torch.from_numpy(unit(vectors.queries))
+    queries = queries[(queries @ queries[0]).argsort(descending=True)[:40]]  # a block is of neighbours
     every = (queries @ torch.from_numpy(candidates.vectors.array).T * 20).exp()
     truth = every.sum(dim=1).numpy()
     estimates = []
     for seed in range(400):
-        pool = candidates.draw(queries, np.array([3, 7]), 60, 20.0, (seed,))
+        pool = candidates.draw(queries, np.array([3, 7]), 200, 20.0, (seed,))
         assert (pool.rows[:2].tolist(), pool.log_weights[:2].tolist()) == ([3, 7], [0, 0])
         assert not np.isin(pool.rows[2:], [3, 7]).any()
         estimated = every[:, pool.rows.astype(int)] @ torch.from_numpy(pool.log_weights).exp()
@@ -84,8 +85,8 @@ def test_a_pool_stands_for_all_passages() -> None:
     found = np.array(estimates)
     error = found.std(axis=0) / len(found) ** 0.5
     assert (np.abs(found.mean(axis=0) - truth) < 4 * error).all()
-    by_chance = (every[:, :60].numpy() * 20).std(axis=1) * 60**0.5
-    assert (found.std(axis=0) < 0.5 * by_chance).all()
+    by_chance = every.numpy().std(axis=1) * 1200 / 200**0.5
+    assert np.median(found.std(axis=0) / by_chance) < 0.5
 
 
 def test_with_every_passage_in_its_pool_the_fit_is_the_exact_one() -> None:
