@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,14 +53,14 @@ def answers_in(folder: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def small_cluster() -> Iterator[Any]:
-    """Two nodes with two cores each; this process is on the first."""
+    """Two nodes with a core each, so that each of two workers has one to itself; this process is on the first."""
     from ray.cluster_utils import Cluster
 
     quickly = {"health_check_period_ms": 500, "health_check_failure_threshold": 2, "health_check_timeout_ms": 500}
-    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": quickly}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": quickly}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        cluster.second = cluster.add_node(num_cpus=2)
+        cluster.second = cluster.add_node(num_cpus=1)
         ray.init(cluster.address, log_to_driver=False)
         yield cluster
     finally:
@@ -166,13 +166,13 @@ class Outcome:
     Attributes:
         calls: Calls that the model saw begin.
         repeated: Those about what an earlier one had been about.
-        in_flight: For each hit, the calls that had begun and not ended in the processes that it struck.
+        in_flight: Those that had begun and never ended: they were under way in what was struck.
         seconds: How long it took.
     """
 
     calls: int
     repeated: int
-    in_flight: list[int]
+    in_flight: int
     seconds: float
 
 
@@ -181,23 +181,14 @@ CHUNKS, AT_A_TIME = 240, 8
 
 def hit(made: Any, folder: Path) -> Outcome:
     """A run in whose middle a worker's process is killed, and then a machine with all that is on it."""
-    llm = Writer(log=folder / "log", latency=0.1)
-    in_flight: list[int] = []
-
-    def under_way(struck: Callable[[dict[str, Any]], bool]) -> int:
-        ended = Counter(line["prompt"] for line in notes(llm.log, "ended"))
-        return sum(struck(line) for line in notes(llm.log) if not ended[line["prompt"]])
+    llm = Writer(log=folder / "log", latency=0.15)
 
     def strike() -> None:
         while len(notes(llm.log)) < CHUNKS // 4:
             time.sleep(0.01)
-        pid = notes(llm.log)[-1]["pid"]
-        in_flight.append(under_way(lambda line: line["pid"] == pid))
-        os.kill(pid, signal.SIGKILL)
+        os.kill(notes(llm.log)[-1]["pid"], signal.SIGKILL)
         while len(notes(llm.log)) < CHUNKS // 2:
             time.sleep(0.01)
-        node = made.second.node_id
-        in_flight.append(under_way(lambda line: line["node"] == node))
         made.remove_node(made.second, allow_graceful=False)
 
     striking = threading.Thread(target=strike, daemon=True)
@@ -213,7 +204,8 @@ def hit(made: Any, folder: Path) -> Outcome:
     assert dataset == local
     begun = Counter(line["prompt"] for line in notes(llm.log))
     assert len(begun) == CHUNKS
-    return Outcome(begun.total(), begun.total() - len(begun), in_flight, seconds)
+    never_ended = begun.total() - len(notes(llm.log, "ended"))
+    return Outcome(begun.total(), begun.total() - len(begun), never_ended, seconds)
 
 
 def measure(times: int) -> str:
@@ -228,4 +220,4 @@ def measure(times: int) -> str:
 def test_a_worker_and_a_machine_lost_in_the_middle(cluster: Any, tmp_path: Path) -> None:
     outcome = hit(cluster, tmp_path)
     assert outcome.calls == CHUNKS + outcome.repeated
-    assert outcome.repeated <= 2 * AT_A_TIME // ENGINE.workers
+    assert 1 <= outcome.in_flight <= outcome.repeated <= 2 * AT_A_TIME // ENGINE.workers  # two hits, a worker each
