@@ -11,6 +11,7 @@ from langchain_embedding_adapter._version import __version__
 from langchain_embedding_adapter.cli.ask import ask
 from langchain_embedding_adapter.cli.compare import compare
 from langchain_embedding_adapter.cli.demo import demo
+from langchain_embedding_adapter.cli.embed import embed
 from langchain_embedding_adapter.cli.evaluate import evaluate
 from langchain_embedding_adapter.cli.examples import epilog
 from langchain_embedding_adapter.cli.info import info
@@ -46,5 +47,5 @@ def _common(
     logging.getLogger("langchain_embedding_adapter").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-for command in (run, pairs, train, evaluate, report, ask, compare, info, demo):
+for command in (run, pairs, embed, train, evaluate, report, ask, compare, info, demo):
     app.command(epilog=epilog(command.__name__))(command)

@@ -16,6 +16,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "embedding-adapter pairs handbook-run handbook/ --llm openai:gpt-4o-mini --limit 20",
         "embedding-adapter pairs styled-run handbook/ --llm openai:gpt-4o-mini --style natural=2 --style keywords",
     ),
+    "embed": (
+        "embedding-adapter embed handbook-run --out vectors",
+        "embedding-adapter embed --pairs pairs.json --embeddings local:wordllama --out logs-vectors --json",
+    ),
     "train": (
         "embedding-adapter train handbook-run --embeddings openai:text-embedding-3-small",
         "embedding-adapter train logs-run --pairs pairs.json --expect same-passages",

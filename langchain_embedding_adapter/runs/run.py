@@ -284,7 +284,9 @@ class Run:
             raise FileNotFoundError(f"{self.folder} has no adapter yet; train one with `embedding-adapter train`")
         return AdaptedEmbeddings.from_pretrained(self.adapter_folder, base)
 
-    def evaluate(self, base: Embeddings, *, show_progress: bool | None = None) -> RetrievalReport:
+    def evaluate(
+        self, base: Embeddings, *, engine: Engine = "local", show_progress: bool | None = None
+    ) -> RetrievalReport:
         """Base against adapted on the questions kept from training; written to ``report.json`` and ``report.md``.
 
         The page, ``report.html``, is written too where jinja2 is installed.
@@ -297,7 +299,7 @@ class Run:
                 f"{self.folder} was trained on pseudo-questions, which are no test: a gain on them is no gain; examine "
                 f"{self.adapter_folder} with real ones (`embedding-adapter evaluate {self.folder} --pairs FILE`)"
             )
-        report = self._examined(base, self.test, show_progress)
+        report = self._examined(base, self.test, show_progress, engine)
         report.save(self.report_file)
         report.save(self.report_file.with_suffix(".md"))
         if find_spec("jinja2") is not None:
@@ -327,9 +329,13 @@ class Run:
         self._examined(base, self.test if len(self.test) else self.dataset, show_progress).save(page)
         return page
 
-    def _examined(self, base: Embeddings, questions: QADataset, show_progress: bool | None) -> RetrievalReport:
+    def _examined(
+        self, base: Embeddings, questions: QADataset, show_progress: bool | None, engine: Engine = "local"
+    ) -> RetrievalReport:
         """Base against adapted, and what the page tells besides."""
-        report = evaluate_retrieval(self.adapted(base), questions, cache=self.cache, show_progress=show_progress)
+        report = evaluate_retrieval(
+            self.adapted(base), questions, cache=self.cache, engine=engine, show_progress=show_progress
+        )
         story = story_of_run(self.folder, self.dataset, self.settings)
         return replace(report, details=replace(report.details or Details(), story=story))
 

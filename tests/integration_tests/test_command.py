@@ -68,6 +68,7 @@ def real_pairs() -> QADataset:
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with documents, questions and an index, and stand-ins for every model."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     base = DeterministicFakeEmbedding(size=16)
     monkeypatch.setattr(models, "load_chat_model", lambda name: Writer())
     monkeypatch.setattr(models, "load_embeddings", lambda name: base)
@@ -100,6 +101,7 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 MADE = {
+    "embed": ["pairs handbook-run handbook/ --llm a:b"],
     "evaluate": ["pairs handbook-run handbook/ --llm a:b", "train handbook-run"],
     "train": ["pairs handbook-run handbook/ --llm a:b"],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_embedding_adapter import QADataset, __version__, models
+from langchain_embedding_adapter import QADataset, RayEngine, __version__, models, open_pair_vectors
 from langchain_embedding_adapter.demo import journey as demo
 from langchain_embedding_adapter.runs.run import Run
 from tests.small_world import AngleEmbeddings, AngleWriter, world
@@ -131,6 +132,49 @@ def test_an_adapter_can_be_examined_without_a_run(command, base, pairs: Path) ->
     assert alone.out.startswith("120 questions, 120 passages")
 
 
+def test_vectors_of_a_run_or_of_pairs_go_to_a_folder(
+    command, base: AngleEmbeddings, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command("train", "run", "--pairs", pairs)
+    told = command("embed", "run", "--out", "vectors")
+    assert told.out == "120 questions and 120 passages as vectors, in vectors\n"
+    found = json.loads(command("embed", "--pairs", pairs, "--out", "again", "--json").out)
+    assert found == {"questions": 120, "passages": 120, "dimensions": [8, 8], "out": "again"}
+    one, other = open_pair_vectors("vectors"), open_pair_vectors("again")
+    assert (one.passages == other.passages).all()
+    for name in ("questions", "passages", "pairs"):
+        (tmp_path / "texts" / name).mkdir(parents=True)
+    for name, texts in (("questions", world().queries), ("passages", world().corpus)):
+        rows = [json.dumps({"id": key, "text": text}) for key, text in texts.items()]
+        (tmp_path / "texts" / name / "all.jsonl").write_text("\n".join(rows))
+    shutil.copy(next((tmp_path / "again" / "pairs").iterdir()), tmp_path / "texts" / "pairs")
+    assert command("embed", "--pairs", "texts", "--out", "of-texts").code == 0
+    assert (open_pair_vectors("of-texts").queries == one.queries).all()
+
+
+def test_the_engine_is_handed_on(command, base, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("train", "run", "--pairs", pairs)
+    taken = []
+
+    def take(*_: object, engine: object, **__: object) -> None:
+        taken.append(engine)
+        raise RuntimeError("that is all")
+
+    monkeypatch.setattr("langchain_embedding_adapter.vectors.embed_dataset", take)
+    monkeypatch.setattr("langchain_embedding_adapter.evaluation.evaluate.evaluate_retrieval", take)
+    monkeypatch.setattr("langchain_embedding_adapter.runs.run.evaluate_retrieval", take)
+    on = ["--engine", "ray", "--address", "head:6379", "--workers", 3]
+    for arguments in (
+        ["embed", "run", "--out", "vectors"],
+        ["evaluate", "run"],
+        ["evaluate", "run", "--pairs", pairs],
+        ["evaluate", "--adapter", "run/adapter", "--pairs", pairs],
+    ):
+        assert "that is all" in command(*arguments, *on).err
+    assert taken == [RayEngine("head:6379", 3, shard_size=4096), *[RayEngine("head:6379", 3)] * 3]
+
+
 def test_an_own_prompt_is_read_from_a_file(command, llm: AngleWriter, shelf: Path, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Frage zu:\n{passage}")
     assert command("pairs", "run", shelf, "--llm", "some:model", "--prompt", "prompt.txt").code == 0
@@ -239,6 +283,11 @@ def test_a_model_that_drifts_behind_its_name_is_told(command, base: AngleEmbeddi
         (["ask", "run", "why?"], 1, "error: there is no folder run"),
         (["info", "run"], 1, "error: there is no folder run"),
         (["train", "run", "--pairs", "nothing.json"], 1, "error: there is no file or folder nothing.json"),
+        (["embed", "run", "--out", "x"], 1, "error: there is no folder run"),
+        (["embed", "--out", "x"], 2, "name either a run, or --pairs"),
+        (["embed", "run"], 2, "--out"),
+        (["embed", "--pairs", "nothing.json", "--out", "x"], 1, "error: there is no file or folder nothing.json"),
+        (["embed", "--pairs", "given.json", "--out", "x", "--address", "a"], 1, "an address goes with engine 'ray'"),
         (["evaluate"], 2, "name either a run, or --adapter and --pairs"),
         (["evaluate", "run", "--adapter", "x"], 2, "name either a run"),
         (["trains"], 2, "No such command 'trains'"),
