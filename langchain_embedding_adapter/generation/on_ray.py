@@ -123,6 +123,13 @@ class ShardCalls:
             journal.clear()
         return {"rows": len(rows)}
 
+    def close(self) -> None:
+        """Leave nothing open; a worker's process ends instead."""
+        if self._loop is not None:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+            self._loop = None
+
     def _call(self, pending: list[Ask], on_answer: Any, on_failure: Any) -> None:
         if self._calls is None:
             self._calls = Calls(self._ways.limits, self._ways.account)

@@ -54,12 +54,16 @@ class AnswerFolder:
                 raise RuntimeError(
                     f"another process is writing answers to {self._shards}; wait for it to end, or name another path"
                 )
-        for name in self._shards.names():
-            for row in self._shards.read(name):
-                self.append(row)
-        for name in self._shards.unfinished():
-            for row in self._shards.journal(name).rows():
-                self.append(row)
+        try:
+            for name in self._shards.names():
+                for row in self._shards.read(name):
+                    self.append(row)
+            for name in self._shards.unfinished():
+                for row in self._shards.journal(name).rows():
+                    self.append(row)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
