@@ -37,13 +37,14 @@ from tests.snippets import (
     real_pairs,
     run_python,
     stand_in,
+    without_a_cluster,
 )
 
 COUNTED = {  # Python blocks, shell lines
     "benchmarks.md": (0, 3),
     "faq.md": (0, 0),
     "guides/choose.md": (2, 0),
-    "guides/large.md": (0, 0),
+    "guides/large.md": (5, 3),
     "guides/llama-index.md": (11, 0),
     "guides/logs.md": (4, 0),
     "guides/model-change.md": (2, 0),
@@ -51,7 +52,7 @@ COUNTED = {  # Python blocks, shell lines
     "guides/pairs.md": (5, 0),
     "guides/plots.md": (3, 0),
     "guides/production.md": (6, 1),
-    "guides/questions.md": (4, 0),
+    "guides/questions.md": (5, 0),
     "guides/report.md": (2, 0),
     "guides/stores.md": (6, 0),
     "guides/teacher.md": (1, 0),
@@ -111,6 +112,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name, module in old_library().items():
         monkeypatch.setitem(sys.modules, name, module)
     np.save(tmp_path / "matrix.npy", np.eye(256))
+    without_a_cluster(monkeypatch, tmp_path)
     return tmp_path
 
 

@@ -27,6 +27,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_openai import ChatOpenAI
 
 from langchain_embedding_adapter import QADataset, RayEngine, cli, generate_qa_pairs, models
+from langchain_embedding_adapter.cluster.clients import packed, unpacked
 from tests.openai_server import OpenAIServer
 from tests.writer import Writer, notes
 
@@ -66,6 +67,24 @@ def small_cluster() -> Iterator[Any]:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_models_travel_with_their_settings_and_their_share() -> None:
+    limiter = InMemoryRateLimiter(requests_per_second=8, check_every_n_seconds=0.5, max_bucket_size=2)
+    model = ChatOpenAI(
+        model="small", api_key="a-key", base_url="http://localhost:1/v1", temperature=0.3, rate_limiter=limiter
+    )
+    chain = model.bind(stop=["\n"]).with_retry()
+    found = unpacked(packed({"chain": chain, "limiter": limiter}, workers=4))
+    there = found["chain"].bound.bound
+    assert (there.model_name, there.temperature, there.openai_api_base) == ("small", 0.3, "http://localhost:1/v1")
+    assert there.openai_api_key.get_secret_value() == "a-key"
+    assert there.client is not model.client
+    assert found["chain"].kwargs == {"stop": ["\n"]}
+    assert there.rate_limiter is found["limiter"]  # one rate, whoever asks it
+    assert (found["limiter"].requests_per_second, found["limiter"].max_bucket_size) == (2, 1)
+    with pytest.raises(TypeError, match="cannot be sent to them: cannot pickle"):
+        packed(threading.Lock())
 
 
 @pytest.fixture(scope="module")
