@@ -220,3 +220,23 @@ def test_the_table_of_other_models(tmp_path: Path) -> None:
     assert 20 < row["questions"] < 40
     assert row["linear"] > row["ridge"]
     assert row["bridge"] > 0.5 * row["native"]
+
+
+@pytest.mark.slow
+def test_memories_of_many_questions(tmp_path: Path) -> None:
+    sizes = ("--questions", "3000", "--dim", "32", "--condensed", "300", "--probes", "40", "--calls", "40")
+    rows = {row["form"]: row for row in run("memory_scale.py", "--data", str(tmp_path), *sizes)}
+    assert list(rows) == ["exact", "cells", "condensed", "quantised"]
+    assert rows["exact"]["exact"] > rows["exact"]["base"] + 0.2
+    assert rows["exact"]["gain_kept"] == pytest.approx(1, abs=1e-3)
+    assert rows["quantised"]["gain_kept"] > 0.8
+    assert rows["quantised"]["MB"] < rows["condensed"]["MB"] * 3 < rows["exact"]["MB"]
+    assert all(0 < row["p50_us"] <= row["p99_us"] < 1e6 for row in rows.values())
+
+
+@pytest.mark.slow
+def test_what_forms_of_memory_keep(data: Path) -> None:
+    rows = run("memory_quality.py", "--data", str(data), "--entries", "400")
+    found = {row["form"]: row["ndcg@10"] for row in rows}
+    assert list(found) == ["no memory", "exact", "cells", "condensed", "quantised"]
+    assert found["quantised"] == pytest.approx(found["exact"], abs=2)
