@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -30,13 +31,13 @@ def some_vectors(questions: int = 90, passages: int = 37) -> PairVectors:
     """Random questions with one to three graded answers, passages of different lengths, some nearly the same."""
     random = np.random.default_rng(0)
     answers = {
-        f"q{n}": [f"p{p}" for p in random.choice(passages - 5, 1 + n % 3, replace=False)] for n in range(questions)
+        f"q{n}": [f"p{5 + p}" for p in random.choice(passages - 5, 1 + n % 3, replace=False)] for n in range(questions)
     }
     grades = {query: {p: float(1 + number) for number, p in enumerate(found)} for query, found in answers.items()}
     corpus = {f"p{number}": f"passage {number}" for number in range(passages)}
     dataset = QADataset({query: query for query in answers}, corpus, answers, grades=grades)
     directions = random.normal(size=(passages, DIMENSIONS)).astype(np.float32)
-    directions[[3, 20, 31]] = directions[[1, 2, 30]]
+    directions[[3, 20, 31]] = directions[[8, 12, 30]]
     directions[::4] *= 2
     return PairVectors.from_arrays(dataset, random.normal(size=(questions, DIMENSIONS)).astype(np.float32), directions)
 
@@ -88,6 +89,22 @@ def test_several_ranks_find_the_optimum_of_one_process(settings: dict, count: in
         assert losses == found[0][1]
         assert distance(adapter, found[0][0]) == 0
     assert distance(one, start) > 0.1
+
+
+def test_ranks_that_round_differently_take_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, start, exact = some_vectors(), LinearAdapter(DIMENSIONS, DIMENSIONS), distributed.entrywise
+    makes: dict[int, float] = {}  # of the processor of each thread
+
+    def rounded(left: torch.Tensor, right: torch.Tensor) -> float:
+        return exact(left, right) * (1 + 1e-4 * makes[threading.get_ident()])
+
+    def work(ranks: Ranks) -> list[dict[str, float]]:
+        makes[threading.get_ident()] = ranks.rank
+        return fit_linear_on_ranks(vectors, start, CONFIG, ranks)[1]
+
+    monkeypatch.setattr(distributed, "entrywise", rounded)
+    first, *others = on_threads(3, work)
+    assert all(losses == first for losses in others)
 
 
 def masks(shards: list[tuple[range, Shard]]) -> set[tuple[int, int]]:
