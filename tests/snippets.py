@@ -21,15 +21,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fsspec
 import langchain_openai
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from langchain_core.documents import Document
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
 from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models
 from langchain_embedding_adapter.demo.language_reference import load_language_reference
+from langchain_embedding_adapter.vectors import on_ray
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = load_language_reference()
@@ -167,6 +170,27 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(CrossEncoder=Reranker))
     monkeypatch.setattr(models, "load_embeddings", lambda model: StandIn(model.partition(":")[2]))
     monkeypatch.setattr(models, "load_chat_model", lambda model: QuestionWriter(model=model))
+
+
+def without_a_cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this process do what a Ray cluster is asked to embed, and a folder be every bucket of S3."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setattr(on_ray, "connected", lambda engine: contextlib.nullcontext())
+    monkeypatch.setattr(on_ray, "spread", lambda engine, shards, work: [(shard, work(shard)) for shard in shards])
+
+    class Bucket(LocalFileSystem):
+        """S3 as a folder."""
+
+        protocol = "s3"
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(auto_mkdir=True, **options)
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return super()._strip_protocol(str(path).replace("s3:/", str(folder / "s3")))
+
+    fsspec.register_implementation("s3", Bucket, clobber=True)
 
 
 class StandIn(WordLlamaEmbeddings):

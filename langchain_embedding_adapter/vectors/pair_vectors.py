@@ -23,6 +23,8 @@ Floats = NDArray[np.float32]
 HASHED = 1024
 """Vectors by which others are told from these."""
 
+BLOCK = 65_536
+"""Rows that are looked at at a time: they may be mapped from a file that is larger than memory."""
 NO_ROWS = Ragged.empty(0, np.intp)
 NO_SCORES = Ragged.empty(0, np.float64)
 
@@ -83,7 +85,7 @@ class PairVectors:
         for name, vectors, texts in (("questions", queries, dataset.queries), ("passages", passages, ids)):
             if vectors.ndim != 2 or len(vectors) != len(texts):
                 raise ValueError(f"expected one vector for each of {len(texts)} {name}, got an array {vectors.shape}")
-            if not np.isfinite(vectors).all():
+            if not all(np.isfinite(vectors[at : at + BLOCK]).all() for at in range(0, len(vectors), BLOCK)):
                 raise ValueError(f"the vectors of the {name} hold values that are not finite")
         rows = {passage: row for row, passage in enumerate(ids)}
         named = {query: list(dict.fromkeys(dataset.relevant_docs[query])) for query in dataset.queries}
