@@ -33,8 +33,9 @@ class CodedCells:
         ways: ``(cells, out_features)``, its mean value.
         key_book: ``(parts, 256, width)``.
         key_codes: ``(size, parts)``.
-        gains: ``(size,)``, what a cosine with a key's code is multiplied with; a key then has a cosine of one with its
-            own. Without it, a question that has been asked before would be taken for one that is merely similar.
+        gains: ``(size,)``, what a product with a key's codes is multiplied with, which are shorter than what they stand
+            for. A key then has a cosine of one with itself: without, a question that has been asked before would be
+            taken for one that is merely similar.
         value_book: ``(parts, 256, width)``.
         value_codes: ``(size, parts)``.
         temperature: Of the kernel ``exp((cos − 1) / temperature)``.
@@ -83,7 +84,7 @@ class CodedCells:
         padded[: len(query)] = query
         table = (padded.reshape(parts, 1, width) @ self.key_book).ravel()  # (parts · 256)
         differing = table.take(self.key_codes[rows] + places(parts), mode="wrap").sum(axis=1)
-        found = self.gains[rows] * (cosines[cell] + differing)
+        found = cosines[cell] + self.gains[rows] * differing
         nearness: Floats = np.exp((np.minimum(1, found) - 1) / np.float32(self.temperature))
         return nearness
 

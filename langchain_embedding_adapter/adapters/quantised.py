@@ -43,7 +43,7 @@ class QuantisedMemoryAdapter(ArrayAdapter):
         value_book: ``(⌈out_features / width⌉, 256, width)``, and those of a value.
         key_codes: ``(size, ⌈in_features / width⌉)``, bytes; of each key's difference from the mean of its cell.
         value_codes: ``(size, ⌈out_features / width⌉)``, bytes.
-        gains: ``(size,)``, one over each key's product with what its codes stand for.
+        gains: ``(size,)``, how much longer a key's difference is than its codes tell, seen from the key.
     """
 
     kind = "quantised-memory"

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 CROWDED = 4
 """A cell of more than so many times the average is divided: a near cell is read as a whole."""
-LEAST_PRODUCT = 0.25
-"""Of a key with what its codes stand for: a key of which so little is left is not made up for."""
+MOST_GAIN = 2
+"""A key's difference that its codes shorten more is not made up for: it is hardly there, or they tell of another."""
 
 Cells = NDArray[np.int32]
 
@@ -50,11 +50,10 @@ def fill_quantised(entries: Entries, adapter: QuantisedMemoryAdapter, seed: int)
     of_values = ProductCodes(values - filled.ways[cell[part]], adapter.width, seed)
     filled.key_book, filled.value_book = of_keys.book, of_values.book
     for rows, keys, values in entries.blocks():
-        means = filled.means[cell[rows]]
-        codes = of_keys.encode(keys - means)
-        products = np.einsum("nd,nd->n", keys, means + of_keys.decode(codes))
+        differing = keys - filled.means[cell[rows]]
+        codes = of_keys.encode(differing)
         filled.key_codes[place[rows]] = codes
-        filled.gains[place[rows]] = np.where(products > LEAST_PRODUCT, 1 / np.maximum(products, LEAST_PRODUCT), 1)
+        filled.gains[place[rows]] = _gains(keys, differing, of_keys.decode(codes))
         filled.value_codes[place[rows]] = of_values.encode(values - filled.ways[cell[rows]])
     logger.info("the memory holds %d questions as codes, in %d cells", len(entries), len(counts))
     return filled
@@ -98,6 +97,13 @@ def _means(entries: Entries, cell: Cells, counts: NDArray[np.int64]) -> tuple[Fl
             total[present] += added
     means, ways = ((total / counts[:, None]).astype(np.float32) for total in sums)
     return means, ways
+
+
+def _gains(keys: Floats, differing: Floats, coded: Floats) -> Floats:
+    """What makes the products of these keys with their coded differences those with the differences, ``(n,)``."""
+    whole, short = (np.einsum("nd,nd->n", keys, found) for found in (differing, coded))
+    made_up_for = (whole > 0) & (MOST_GAIN * short > whole)
+    return np.where(made_up_for, whole / np.where(made_up_for, short, 1), 1).astype(np.float32)
 
 
 def _some(count: int, most: int, seed: int) -> NDArray[np.intp]:
