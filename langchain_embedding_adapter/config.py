@@ -39,7 +39,8 @@ class TrainingConfig:
         closed_forms: Closed forms that selection tries where questions are few: ``"mean shift"``, ``"procrustes"``,
             ``"ridge regression"``.
         memory_size: Most questions that a memory holds. A query costs a product with each; of more than 16,384 at
-            384 dimensions, 4,096 at 1,536, with the nearest and with cells of the others.
+            384 dimensions, 4,096 at 1,536, with the nearest and with cells of the others. More than 65,536 at 384
+            dimensions are held as codes, in a sixteenth of the room.
         folds: Parts of the cross-validation, of each of its two kinds; where questions are many, not every part is
             examined.
         small: With fewer questions than this, questions are few: selection tries closed forms and the cautious grid
