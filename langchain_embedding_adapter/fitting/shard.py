@@ -19,12 +19,13 @@ from langchain_embedding_adapter.fitting.problem import QuestionWeights, as_tens
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.losses import log_softmax_by_row
 from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
+from langchain_embedding_adapter.vectors.spool import release
 
 LEAST, LEAST_ON_GPU = 64, 1024
 """A block has at least so many questions, for products worth their name and few waits for the other ranks; the scores
 of so few take less room than a shard of vectors does, or little more."""
-READ = 2**15
-"""Passages that are read at a time."""
+READ = 2**13
+"""Passages that are read at a time; after so many questions the memory that mapped ones take is given back."""
 
 Indices = NDArray[np.int64]
 
@@ -123,6 +124,8 @@ class Shard:
             if self.bias:
                 queries = torch.cat([queries, queries.new_ones(len(queries), 1)], dim=1)
             yield Block(queries, right, masked, listed, self.importance[part])
+            if start // READ != part.stop // READ:
+                release(self.queries)
 
     def questions(self, part: slice) -> Tensor:
         """Some questions, at unit length, without a last entry."""
@@ -188,6 +191,7 @@ def read_passages(vectors: PairVectors, pairs: Pairs, own: range, ranks: Ranks) 
             block = unit(block)
         place = slice(part.start - own.start, part.stop - own.start)
         found[place] = torch.from_numpy(np.array(block, dtype=np.float32))
+        release(vectors.passages)
     length = ranks.total(lengths) / pairs.count if vectors.metric == "dot" else 1.0
     for some in found.split(READ):  # as `as_tensor` does, without holding them twice
         some.copy_(torch.nn.functional.hardshrink(some / (length or 1.0), 1e-15))
