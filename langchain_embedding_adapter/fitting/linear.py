@@ -25,6 +25,7 @@ def fit_linear(
     config: TrainingConfig,
     *,
     question_weights: QuestionWeights | None = None,
+    lighten: bool = False,
 ) -> tuple[LinearAdapter, History]:
     """Fit a linear map to its optimum.
 
@@ -33,12 +34,21 @@ def fit_linear(
     new, yesterday's map when it is trained again. Where there are more scores than ``config.exact_entries``, or the
     vectors are more than ``config.memory`` holds, what a question competes with is sampled.
 
+    Args:
+        vectors: Questions and passages, in memory or mapped from files.
+        adapter: The map to hold to.
+        config: The settings.
+        question_weights: How much questions count, by id.
+        lighten: Whether a sampled fit may take a lighter ridge than ``config.ridge``, where that helps with questions
+            about other passages that it holds out to see: the more questions, the less a ridge is needed.
+
     Returns:
         The fitted adapter, and the loss of every evaluation (of those on all questions, where a part of many was fitted
-        first). The result is the same bit for bit on any number of threads.
+        first), with the ridge where it may be another. The result is the same bit for bit on any number of threads.
     """
-    way = fit_linear_exactly if feasible(vectors, config) else fit_linear_sampled
-    return way(vectors, adapter, config, question_weights=question_weights)
+    if feasible(vectors, config):
+        return fit_linear_exactly(vectors, adapter, config, question_weights=question_weights)
+    return fit_linear_sampled(vectors, adapter, config, question_weights=question_weights, lighten=lighten)
 
 
 def feasible(vectors: PairVectors, config: TrainingConfig) -> bool:

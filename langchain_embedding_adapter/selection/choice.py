@@ -307,7 +307,7 @@ def fit_chosen(
     history: History = [{"step": 0}, {"step": 1}]
     if chosen.map.method == "convex":
         settings = chosen.map.settings(config)
-        fitted, history = fit_linear(vectors, linear, settings, question_weights=question_weights)
+        fitted, history = fit_linear(vectors, linear, settings, question_weights=question_weights, lighten=True)
         linear = moved(linear, fitted, chosen.map.strength)
     elif chosen.map.method in CLOSED_FORMS:
         fitted = CLOSED_FORMS[chosen.map.method](*map(as_tensor, mean_answers(vectors)))

@@ -134,6 +134,10 @@ def by_cross_validation(
         question_weights=task.weights,
         fit_by_descent=descend,
     )
+    ridge = history[-1].get("ridge", selection.chosen.map.ridge)
+    if ridge != selection.chosen.map.ridge:
+        told = f"With all {len(task.vectors):,} questions the ridge is {ridge:.2g}: held-out ones gain by it."
+        selection = replace(selection, reason=f"{selection.reason} {told}")
     report = selection.reports[VALIDATION if task.validation is not None else SAME if expect == SAME else NEW]
     scores = [report.base_scores, report.adapted_scores or report.base_scores]
     for row, found in zip((history[0], history[-1]), scores, strict=True):
