@@ -70,11 +70,12 @@ def fit_linear_on_ray(
             "question_weights": question_weights,
             "scratch": scratch,
         }
+        backend = "nccl" if engine.gpus >= 1 else "gloo"  # nccl refuses ranks that share a GPU
         work: Any = _on_worker  # Ray's annotations do not know yet that a worker returns something
         trainer: Any = TorchTrainer(
             work,
             train_loop_config=given,
-            torch_config=TorchConfig(backend="nccl" if engine.gpus else "gloo", timeout_s=int(timeout)),
+            torch_config=TorchConfig(backend=backend, timeout_s=int(timeout)),
             scaling_config=ScalingConfig(
                 num_workers=engine.workers,
                 use_gpu=engine.gpus > 0,

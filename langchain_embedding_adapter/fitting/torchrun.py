@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fit with the other processes; the first of them saves the adapter."""
     given = vars(_parser().parse_args(arguments))
     config = TrainingConfig(**{name: given[name] for name in SETTINGS})
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.INFO if first else logging.WARNING, format="%(asctime)s %(message)s")
     with joined(config.device, timeout=given["timeout"]) as ranks:
         vectors = open_on_ranks(given["vectors"], ranks, scratch=given["scratch"])
         dimensions = vectors.queries.shape[1], vectors.passages.shape[1]
