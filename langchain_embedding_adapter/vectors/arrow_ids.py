@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter._extras import require_extra
 
 BLOCK = 65_536
+TABLE = 2**20
+"""Ids in a hash table at a time: it takes some 100 bytes for each."""
 
 
 class ArrowIds(Sequence[str]):
@@ -56,19 +58,27 @@ class ArrowIds(Sequence[str]):
         """The row of each of an Arrow array of ids, ``(ids,)``; -1 where it is none of these."""
         compute = require_extra("pyarrow.compute", "arrow")
         rows = np.full(len(ids), -1, dtype=np.int64)
-        for at in range(0, len(self), BLOCK * 64):  # a hash table of so many ids at a time
-            some = compute.index_in(ids, value_set=self.array.slice(at, BLOCK * 64))
+        for at in range(0, len(self), TABLE):
+            some = compute.index_in(ids, value_set=self.array.slice(at, TABLE))
             found = some.fill_null(-1).to_numpy(zero_copy_only=False)
             rows[found >= 0] = found[found >= 0] + at
         return rows
 
     def first_twice(self) -> str | None:
-        """An id that stands in two rows, if there is one."""
-        compute = require_extra("pyarrow.compute", "arrow")
-        if compute.count_distinct(self.array).as_py() == len(self):
-            return None
-        counted = self.array.value_counts()
-        return str(counted.field("values")[int(np.argmax(counted.field("counts").to_numpy() > 1))].as_py())
+        """An id that stands in two rows, if there is one; of memory it takes some bytes an id."""
+        hashes = np.empty(len(self), dtype=np.int64)
+        for at in range(0, len(self), BLOCK):
+            some = self.array.slice(at, BLOCK).to_pylist()
+            hashes[at : at + len(some)] = np.fromiter(map(hash, some), dtype=np.int64, count=len(some))
+        ordered = np.sort(hashes)
+        again = ordered[1:][ordered[1:] == ordered[:-1]]
+        seen: set[str] = set()
+        for row in np.flatnonzero(np.isin(hashes, again)).tolist() if len(again) else ():
+            key = self[row]
+            if key in seen:
+                return key
+            seen.add(key)
+        return None
 
     def __len__(self) -> int:
         return len(self.array)

@@ -17,7 +17,7 @@ BATCH = 4096
 """Rows at a time."""
 BUFFER = 2**20
 """Bytes of a column that are read ahead."""
-GROUP_BYTES = 2**24
+GROUP_BYTES = 2**22
 """Bytes of the vectors of a row group."""
 
 

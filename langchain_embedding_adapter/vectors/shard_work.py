@@ -44,7 +44,8 @@ class TableFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.parts = ShardFolder(path, ".parquet")
+        here = "://" not in str(path)
+        self.parts = ShardFolder(Path(path).absolute() if here else path, ".parquet")  # a worker works elsewhere
         self.texts = self.parts.within(TEXTS, ".jsonl")
         self.half = self.parts.within(HALF, ".npy")
         self.failed = self.parts.within(FAILED, ".jsonl")

@@ -170,7 +170,8 @@ class _Table:
         """Embed what is not done yet."""
         started = time.monotonic()
         plan = self._agree_on(source)
-        pending = [name for name in plan.names if name not in set(self.folder.parts.names())]
+        done = set(self.folder.parts.names())
+        pending = [name for name in plan.names if name not in done]
         texts = plan.lay_down(source, self.folder, pending)
         sums: Counter[str] = Counter()
         reason = None
@@ -197,8 +198,13 @@ class _Table:
         leaning = set(plan.leaning)
         for _ in force([name for name in pending if name in leaning], JoinShard(self.folder)):
             pass
-        for done in (TEXTS, HALF, FAILED, JOURNALS):
-            self.folder.parts.drop(done)
+        if set(pending) - set(self.folder.parts.names()):
+            raise RuntimeError(
+                f"the workers wrote where this process does not see it: {self.folder.parts} has to be a folder that "
+                "every machine of the cluster reaches, on a disk that they share or at s3://… or gs://…"
+            )
+        for passing in (TEXTS, HALF, FAILED, JOURNALS):
+            self.folder.parts.drop(passing)
         files, root = file_system(self.folder.parts.path)
         return EmbeddingSummary(
             texts=len(plan.first),

@@ -109,10 +109,11 @@ def repeated() -> QADataset:
     return QADataset(dataset.queries, corpus, dataset.relevant_docs)
 
 
-def test_the_same_as_in_this_process_row_for_row(cluster: Any, tmp_path: Path) -> None:
+def test_the_same_as_in_this_process_row_for_row(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     engine = RayEngine(workers=2, shard_size=16)
     model = NotingEmbeddings(tmp_path / "log")
-    spread = embed_dataset(model, repeated(), engine=engine, path=tmp_path / "spread")
+    spread = embed_dataset(model, repeated(), engine=engine, path="spread")
     assert_same(spread, embed_dataset(AngleEmbeddings(), repeated()))
     assert_same(spread, embed_dataset(NotingEmbeddings(tmp_path / "log2"), repeated(), path=tmp_path / "here"))
     asked = Counter((row["role"], text) for row in noted(tmp_path / "log") for text in row["texts"])
