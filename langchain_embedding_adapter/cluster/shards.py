@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter._files import write_atomically
 
 Rows = list[dict[str, Any]]
+AT_A_TIME = 16
+"""Files that are read or written side by side."""
 JOURNALS = "unfinished"
 """The folder of the journals, within that of the shards."""
 
@@ -74,6 +77,14 @@ class ShardFolder:
     def read(self, name: str) -> Rows:
         """The rows of a shard that :meth:`write` wrote."""
         return from_lines(self.get(name + self.suffix))
+
+    def write_many(self, shards: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
+        """Write shards, several at a time."""
+        side_by_side(lambda name: self.write(name, shards[name]), shards)
+
+    def read_many(self, names: Iterable[str]) -> list[Rows]:
+        """The rows of each of these shards, several read at a time."""
+        return side_by_side(self.read, names)
 
     def remove(self, name: str) -> None:
         """Take a shard's file away, if it stands."""
@@ -145,7 +156,8 @@ class Journal:
 
     def parts(self) -> dict[str, bytes]:
         """Every part by its key, in the order of the keys."""
-        return {key: self._folder.get(f"{self._place}/{key}") for key in sorted(self._folder._listed(self._place))}
+        keys = sorted(self._folder._listed(self._place))
+        return dict(zip(keys, side_by_side(lambda key: self._folder.get(f"{self._place}/{key}"), keys), strict=True))
 
     def append(self, key: str, row: Mapping[str, Any]) -> None:
         """Keep a row as a part."""
@@ -158,6 +170,12 @@ class Journal:
     def clear(self) -> None:
         """Take all parts away: the shard's own file stands."""
         self._folder.drop(self._place)
+
+
+def side_by_side(do: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
+    """What comes of each name, in their order, several at a time: an object store answers late, and many at once."""
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        return list(threads.map(do, names))
 
 
 def to_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -184,7 +184,7 @@ def _ask(job: Job, stage: Stage, ways_to_ask: Callable[[], _Ways]) -> None:
             shards.remove(name)
         stage.update(sizes[name])
     failed = shards.within(FAILED)
-    stage.failures += [Failure(**row) for name in failed.names() for row in failed.read(name)]
+    stage.failures += [Failure(**row) for rows in failed.read_many(failed.names()) for row in rows]
     job.place.clear(stage.name)
     job.bill = ways.account.bill()
 
@@ -192,14 +192,13 @@ def _ask(job: Job, stage: Stage, ways_to_ask: Callable[[], _Ways]) -> None:
 def _lay_out(stage: Stage, shards: ShardFolder, engine: RayEngine) -> dict[str, int]:
     """Write what each shard asks; their sizes by name. A run's names are its own: nothing it writes is another's."""
     size = min(engine.shard_size, math.ceil(len(stage.asks) / engine.workers))
-    run, sizes = uuid.uuid4().hex[:8], {}
-    asked = shards.within(ASKED)
-    for number, start in enumerate(range(0, len(stage.asks), size)):
-        asks = stage.asks[start : start + size]
-        name = f"part-{number:06d}-{run}"
-        asked.write(name, [ask.as_row() for ask in asks])
-        sizes[name] = len(asks)
-    return sizes
+    run = uuid.uuid4().hex[:8]
+    laid_out = {
+        f"part-{number:06d}-{run}": stage.asks[start : start + size]
+        for number, start in enumerate(range(0, len(stage.asks), size))
+    }
+    shards.within(ASKED).write_many({name: [ask.as_row() for ask in asks] for name, asks in laid_out.items()})
+    return {name: len(asks) for name, asks in laid_out.items()}
 
 
 def _shares(ways: _Ways, workers: int) -> dict[str, Any]:

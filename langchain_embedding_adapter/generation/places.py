@@ -55,8 +55,8 @@ class AnswerFolder:
                     f"another process is writing answers to {self._shards}; wait for it to end, or name another path"
                 )
         try:
-            for name in self._shards.names():
-                for row in self._shards.read(name):
+            for rows in self._shards.read_many(self._shards.names()):
+                for row in rows:
                     self.append(row)
             for name in self._shards.unfinished():
                 for row in self._shards.journal(name).rows():

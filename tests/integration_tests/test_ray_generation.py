@@ -7,6 +7,7 @@ hits a run of its own three times and tells how many calls were repeated.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -26,8 +27,17 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_openai import ChatOpenAI
 
-from langchain_embedding_adapter import QADataset, RayEngine, cli, generate_qa_pairs, models
+from langchain_embedding_adapter import (
+    AdapterTrainer,
+    QADataset,
+    RayEngine,
+    agenerate_qa_pairs,
+    cli,
+    generate_qa_pairs,
+    models,
+)
 from langchain_embedding_adapter.cluster.clients import packed, unpacked
+from langchain_embedding_adapter.cluster.connecting import connected
 from tests.openai_server import OpenAIServer
 from tests.writer import Writer, notes
 
@@ -87,6 +97,19 @@ def test_models_travel_with_their_settings_and_their_share() -> None:
         packed(threading.Lock())
 
 
+def test_what_is_started_is_stopped_and_nothing_else(tmp_path: Path) -> None:
+    with connected(RayEngine(workers=5)):
+        assert ray.cluster_resources()["CPU"] >= 5
+        with connected(RayEngine()):
+            pass
+        assert ray.is_initialized()
+        elsewhere = RayEngine(address="192.0.2.9:6379")
+        with pytest.raises(RuntimeError, match=r"connected to the Ray cluster .* names another"), connected(elsewhere):
+            pass
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     with small_cluster() as made:
@@ -99,14 +122,14 @@ def test_the_same_as_here_row_for_row(cluster: Any, tmp_path: Path) -> None:
         "personas": ["a nurse", "a clerk"],
         "test_size": 0.3,
         "found_within": 30,
-        "embeddings": DeterministicFakeEmbedding(size=8),
         "max_concurrency": 4,
     }
     found: dict[str, QADataset] = {}
     for name, options in {"here": {}, "there": {"engine": ENGINE}}.items():
         llm = Writer(log=tmp_path / f"{name}.log", refuses={"World7 ": 400, "World31 ": 400})
         path = tmp_path / ("here.jsonl" if name == "here" else "there")
-        found[name] = generate_qa_pairs(worlds(60), llm, path=path, judge=llm, **options, **settings)
+        trainer = AdapterTrainer(DeterministicFakeEmbedding(size=8), llm)
+        found[name] = trainer.generate_dataset(worlds(60), path=path, judge=llm, **options, **settings)
     here, there = found["here"], found["there"]
     assert here == there
     assert (list(here.queries.items()), here.origin) == (list(there.queries.items()), there.origin)
@@ -129,7 +152,7 @@ def test_the_same_as_here_row_for_row(cluster: Any, tmp_path: Path) -> None:
 
     wrong = Writer(log=tmp_path / "wrong.log", latency=0.05, refuses={"World": 401})
     with pytest.raises(RuntimeError, match=r"stopped after \d calls, an error that will not pass: RefusedError"):
-        generate_qa_pairs(worlds(160), wrong, path=tmp_path / "there", engine=ENGINE, **settings)
+        asyncio.run(agenerate_qa_pairs(worlds(160), wrong, path=tmp_path / "there", engine=ENGINE, max_concurrency=4))
     asked = {line["prompt"] for line in notes(wrong.log)}
     assert 1 <= len(asked) == len(notes(wrong.log)) <= 4  # one of each that could call at that time, of many shards
     known = {line["prompt"] for line in notes(tmp_path / "there.log", "ended")}
@@ -195,7 +218,7 @@ class Outcome:
     seconds: float
 
 
-CHUNKS, AT_A_TIME = 240, 8
+CHUNKS, AT_A_TIME = 160, 8
 
 
 def hit(made: Any, folder: Path) -> Outcome:
@@ -213,7 +236,7 @@ def hit(made: Any, folder: Path) -> Outcome:
     striking = threading.Thread(target=strike, daemon=True)
     started = time.monotonic()
     striking.start()
-    engine = RayEngine(workers=2, shard_size=30)
+    engine = RayEngine(workers=2, shard_size=20)
     dataset = generate_qa_pairs(worlds(CHUNKS), llm, path=folder / "kept", engine=engine, max_concurrency=AT_A_TIME)
     striking.join()
     seconds = time.monotonic() - started
