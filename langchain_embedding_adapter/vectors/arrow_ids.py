@@ -74,7 +74,7 @@ class ArrowIds(Sequence[str]):
         again = ordered[1:][ordered[1:] == ordered[:-1]]
         seen: set[str] = set()
         for row in np.flatnonzero(np.isin(hashes, again)).tolist() if len(again) else ():
-            key = self[row]
+            key: str = self[row]
             if key in seen:
                 return key
             seen.add(key)

@@ -22,13 +22,14 @@ def work_force(engine: Engine) -> Iterator[Force]:
     """Whoever does the work, for as long as it takes."""
     chosen = as_ray(engine)
     if chosen is None:
-        yield _here
+        yield in_this_process
         return
     with connected(chosen):
         yield partial(_there, chosen)
 
 
-def _here(shards: Sequence[str], work: ShardWork) -> Told:
+def in_this_process(shards: Sequence[str], work: ShardWork) -> Told:
+    """Does the work itself, shard by shard."""
     for shard in shards:
         yield shard, work(shard)
 

@@ -24,7 +24,7 @@ from langchain_embedding_adapter.cluster.shards import JOURNALS
 from langchain_embedding_adapter.engines import Engine, as_ray
 from langchain_embedding_adapter.models import vectors_name
 from langchain_embedding_adapter.pairs.dataset import QADataset
-from langchain_embedding_adapter.vectors.on_ray import Force, work_force
+from langchain_embedding_adapter.vectors.on_ray import Force, in_this_process, work_force
 from langchain_embedding_adapter.vectors.pair_vectors import PairVectors
 from langchain_embedding_adapter.vectors.parts import batches, dimensions_of, list_parts
 from langchain_embedding_adapter.vectors.plan import Plan, plan_of
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 LOCAL_SHARD = 4096
 """Texts of a shard where this process does the work."""
+FEW = 16
+"""So many shards are sooner put together here than handed out."""
 NAMED = {"query": "questions", "document": "passages"}
 """What progress calls the texts, by role."""
 
@@ -195,8 +197,9 @@ class _Table:
                 f"holds them with the reasons, {self.folder.parts} the vectors of all others: mend or leave out these "
                 "texts, and a rerun goes on from there"
             )
-        leaning = set(plan.leaning)
-        for _ in force([name for name in pending if name in leaning], JoinShard(self.folder)):
+        leaning = sorted(set(plan.leaning) & set(pending))
+        join = in_this_process if len(leaning) <= FEW else force
+        for _ in join(leaning, JoinShard(self.folder)):
             pass
         if set(pending) - set(self.folder.parts.names()):
             raise RuntimeError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,16 @@ def test_what_is_no_text_is_told(tmp_path: Path, line: str, told: str) -> None:
     (tmp_path / "texts.jsonl").write_text("\n")
     with pytest.raises(ValueError, match="there is no text to embed"):
         embed_texts(tmp_path / "texts.jsonl", AngleEmbeddings(), tmp_path / "vectors")
+
+
+def test_workers_that_write_somewhere_else_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = {"asked": 4, "calls": 1, "failed": 0, "reason": None, "stopped": None}
+
+    @contextmanager
+    def elsewhere(engine: Any) -> Iterator[Any]:
+        yield lambda shards, work: ((shard, done) for shard in shards)
+
+    monkeypatch.setattr(to_folder, "work_force", elsewhere)
+    with pytest.raises(RuntimeError, match="wrote where this process does not see it"):
+        embed_dataset(AngleEmbeddings(), world(step=60), engine="ray", path=tmp_path / "vectors")
+    assert not (tmp_path / "vectors" / "about.json").exists()
