@@ -1,0 +1,155 @@
+"""Many questions and passages: examined on a sample that is large enough, ranked a part at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langchain_embedding_adapter import AdapterTrainer, TrainingConfig, evaluate_retrieval
+from langchain_embedding_adapter.evaluation import ranking
+from langchain_embedding_adapter.evaluation.ranking import compare, look_up, nearest_passages
+from langchain_embedding_adapter.fitting import fit_linear, ridge_path
+from langchain_embedding_adapter.selection import choice, crossvalidation, sampling
+from langchain_embedding_adapter.selection.choice import folds_of, select
+from langchain_embedding_adapter.selection.sampling import enough, passages_beside, sample_of, sample_with
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from tests.small_world import AngleEmbeddings, world
+from tests.unit_tests.test_sampled import START, made
+
+QUICK = TrainingConfig(memory_grid=(), closed_forms=())
+
+
+@pytest.fixture(scope="module")
+def turned() -> PairVectors:
+    return embed_dataset(AngleEmbeddings(), world())
+
+
+def test_a_sample_holds_the_passages_of_its_questions_and_some_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "RANKED_PASSAGES", 100)
+    vectors = made()
+    part = sample_of(vectors, 50, seed=3)
+    asked = len(np.unique(part.relevant.flat))
+    assert (len(part), len(part.passages)) == (50, asked + 100)
+    rows = [int(query[1:]) for query in part.query_ids]
+    assert np.array_equal(part.queries, vectors.queries[rows])
+    for row, found in zip(rows, part.relevant, strict=True):
+        named = {part.passage_ids[passage] for passage in found}
+        assert named == {vectors.passage_ids[passage] for passage in vectors.relevant[row]}
+        assert np.array_equal(part.passages[found[0]], vectors.passages[vectors.relevant[row][0]])
+    small = replace(vectors, passages=vectors.passages[:0], passage_ids=())
+    assert sample_of(small, 2000, seed=0) is small  # nothing to leave out
+
+
+def test_questions_that_decide_stay_on_the_same_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "RANKED_PASSAGES", 10)
+    vectors = made()
+    learned, deciding = vectors.rows(np.arange(1000)), vectors.rows(np.arange(1000, 1100))
+    fitted, validation = sample_with(learned, deciding, 40, seed=0)
+    assert (len(fitted), len(validation)) == (40, 100)
+    assert fitted.passages is validation.passages
+    right = validation.passages[validation.relevant.flat]
+    assert np.array_equal(right, vectors.passages[deciding.relevant.flat])
+    fitted, validation = sample_with(learned, replace(deciding, passages=deciding.passages.copy()), 40, seed=0)
+    assert fitted.passages is not validation.passages
+
+
+def test_other_passages_are_drawn_from_all() -> None:
+    random = np.random.default_rng(0)
+    asked = np.array([5, 17, 900_000])
+    rows = passages_beside(asked, 10_000_000, random)
+    assert len(rows) == 3 + sampling.RANKED_PASSAGES
+    assert (np.diff(rows) > 0).all()
+    assert np.isin(asked, rows).all()
+    assert 4.8e6 < rows.mean() < 5.2e6
+    assert passages_beside(asked, 20, random).tolist() == list(range(20))
+
+
+def test_as_many_questions_as_tell_the_candidates_apart() -> None:
+    draw = np.random.default_rng(0)
+    clear, close = draw.normal(0.05, 0.1, 400), draw.normal(0.001, 0.1, 400)
+    assert enough([[clear, clear]], 400) == 400
+    needed = enough([[clear, clear], [close, close]], 400)
+    assert needed > 1000
+    wider = enough([[np.tile(close, 4), np.tile(close, 4)]], 1600)
+    assert wider == pytest.approx(needed, rel=0.01)  # however many there are, so many are needed
+
+
+def test_selection_asks_more_where_it_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = made(questions=900)
+    config = replace(QUICK, linear_grid=((20, 0.05), (15, 0.05)))
+    monkeypatch.setattr(choice, "LARGEST", 150)
+    assert select(vectors, START, config).sampled == 150
+    monkeypatch.setattr(sampling, "TOLERATED", 1e-5)
+    monkeypatch.setattr(crossvalidation, "BEHIND", 1e9)  # nothing is given up
+    told = select(vectors, START, config)
+    assert told.improved
+    assert 150 < told.sampled <= 600
+    assert max(len(fold.examined) for folds in folds_of(vectors, config, told.sampled).values() for fold in folds) > 50
+    monkeypatch.setattr(choice, "enough", lambda *_: 10**6)
+    assert select(vectors, START, config).sampled == 600
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_a_part_of_the_passages_at_a_time_ranks_as_all_at_once(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = made(questions=60, passages=200, metric=metric)
+    if metric == "dot":  # whole numbers: their products are exact, and many are equal
+        vectors = replace(vectors, queries=np.rint(2 * vectors.queries), passages=np.rint(4 * vectors.passages))
+    whole, ranks = nearest_passages(vectors, vectors.queries, 15), look_up(vectors, None).base.ranks
+    scores = compare(vectors, None).base_scores
+    monkeypatch.setattr(ranking, "PASSAGES", 33)
+    monkeypatch.setattr(ranking, "BLOCK", 7)
+    assert np.array_equal(nearest_passages(vectors, vectors.queries, 15), whole)
+    assert look_up(vectors, None).base.ranks == ranks
+    assert all(np.array_equal(compare(vectors, None).base_scores[key], found) for key, found in scores.items())
+
+
+def test_vectors_train_as_their_dataset_does(turned: PairVectors) -> None:
+    trainer = AdapterTrainer(AngleEmbeddings(), config=QUICK)
+    of_texts, of_vectors = trainer.train(world()), trainer.train(turned)
+    assert np.array_equal(of_texts.adapter.weight, of_vectors.adapter.weight)
+    assert of_texts.verdict == of_vectors.verdict
+    assert of_vectors.embeddings.provenance["training"]["questions"] == len(world())
+    assert of_vectors.embeddings.provenance["training"]["data"] == {"digest": turned.digest}
+    by_texts, by_vectors = of_texts.evaluate(world()), of_vectors.evaluate(turned)
+    assert by_texts.to_dict() == by_vectors.to_dict()
+    assert "nDCG" in str(by_vectors)
+
+
+def test_what_vectors_cannot_do_is_said(turned: PairVectors, tmp_path: Path) -> None:
+    trainer = AdapterTrainer(AngleEmbeddings(), config=QUICK)
+    with pytest.raises(ValueError, match=r"need questions that decide: validation="):
+        trainer.train(turned, adapter="two-layer")
+    assert trainer.train(turned, adapter="two-layer", validation=turned, config=replace(QUICK, epochs=1)).history
+    with pytest.raises(ValueError, match="`teacher` reads texts"):
+        trainer.train(turned, teacher=lambda pairs: [0.0] * len(pairs))
+    with pytest.raises(ValueError, match="vectors bring their own"):
+        trainer.train(turned, store=object())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not in the dataset"):
+        trainer.train(turned, weights={"nobody": 2.0})
+    with pytest.raises(ValueError, match="vectors bring their own passages"):
+        evaluate_retrieval(AngleEmbeddings(), turned, search_kwargs={"k": 3})
+    trainer.train(turned).report.save(tmp_path / "report.html")
+    assert "120 questions" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_memory_that_is_given_reaches_the_fit(turned: PairVectors) -> None:
+    result = AdapterTrainer(AngleEmbeddings(), config=QUICK).train(turned, memory="1kB")
+    assert result.config.memory == "1kB"
+    assert result.improved
+    assert "ridge" in result.history[-1]  # streamed
+
+
+def test_a_lighter_ridge_where_held_out_questions_gain_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, config = made(questions=4000), TrainingConfig(scale=20, ridge=3.0, memory="1kB", tolerance=1e-3)
+    heavy, told = fit_linear(vectors, START, config)
+    assert told[-1]["ridge"] == 3.0
+    light, told = fit_linear(vectors, START, config, lighten=True)
+    assert told[-1]["ridge"] < 1.0
+    before, after = (compare(vectors, adapter.adapt, [10])["ndcg@10"].adapted for adapter in (heavy, light))
+    assert after > before + 0.02
+    monkeypatch.setattr(ridge_path, "SIGNIFICANT", 1e6)
+    _, told = fit_linear(vectors, START, config, lighten=True)
+    assert told[-1]["ridge"] == 3.0
