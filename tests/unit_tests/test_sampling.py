@@ -79,7 +79,7 @@ def test_as_many_questions_as_tell_the_candidates_apart() -> None:
 
 def test_selection_asks_more_where_it_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = made(questions=900)
-    config = replace(QUICK, linear_grid=((20, 0.05), (15, 0.05)))
+    config = replace(QUICK, linear_grid=((15, 0.05), (14, 0.05)))
     monkeypatch.setattr(choice, "LARGEST", 150)
     assert select(vectors, START, config).sampled == 150
     monkeypatch.setattr(sampling, "TOLERATED", 1e-5)
