@@ -10,10 +10,10 @@ served, one question at a time, in another on one thread:
 - *condensed*: ``--condensed`` entries, each of many questions.
 - *quantised*: every entry, as codes.
 
-Told of each: seconds to fill, the memory that took (of its own; pages of the mapped files come and go), megabytes
-of the adapter, microseconds of a question, the cosine of what it gives with what exact recall gives (mean and worst of
-the probes), and the share of exact recall's gain over the base in nDCG@10 that is kept. Probes are new questions about
-the same passages.
+Told of each: seconds to fill (and of the cores' time, which tells more where others are at work), the memory that took
+(of its own; pages of the mapped files come and go), megabytes of the adapter, microseconds of a question, the cosine of
+what it gives with what exact recall gives (mean and worst of the probes), and the share of exact recall's gain over the
+base in nDCG@10 that is kept. Probes are new questions about the same passages.
 """
 
 from __future__ import annotations
@@ -109,11 +109,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]
 
 
 def show(rows: list[dict[str, Any]]) -> str:
-    header = ["form", "fill, s", "peak, MiB", "MB", "p50 / p99, µs", "cosine (worst)", "nDCG@10", "gain kept"]
+    header = ["form", "fill, s (of CPU)", "peak, MiB", "MB", "p50 / p99, µs", "cosine (worst)", "nDCG@10", "gain kept"]
     lines = [
         [
             row["form"],
-            f"{row['seconds']:.1f}",
+            f"{row['seconds']:.1f} ({row['cpu_seconds']:.1f})",
             f"{row['peak_MiB']:.0f}",
             f"{row['MB']:.1f}",
             f"{row['p50_us']:.0f} / {row['p99_us']:.0f}",

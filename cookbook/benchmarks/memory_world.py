@@ -100,15 +100,16 @@ def fill(folder: Path, form: str, *, temperature: float, strength: float, conden
     make = question_memory if form == "quantised" else memory_for
     memory = make(dimensions, dimensions, min(size, questions), temperature, strength)
     with PeakMemory() as memory_held:
-        started = time.perf_counter()
+        started, at_work = time.perf_counter(), time.process_time()
         filled = fit_memory(vectors, memory, seed=0)
-        seconds = time.perf_counter() - started
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - at_work
     arrays = filled.to_arrays()
     for name, array in arrays.items():
         np.save(folder / f"{form}.{name}.npy", array)
     (folder / f"{form}.json").write_text(json.dumps({"kind": filled.kind, "arguments": filled.arguments}))
     return {
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "MB": sum(array.nbytes for array in arrays.values()) / 1e6,
         "peak_MiB": memory_held.peak,
         "peak_with_mapped_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

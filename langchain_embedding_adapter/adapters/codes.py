@@ -18,7 +18,7 @@ Codes = NDArray[np.uint8]
 
 BOOK = 256
 """Entries of a book: a code is a byte."""
-ONE_BY_ONE = 2**20
+ONE_BY_ONE = 3 * 2**19
 """Codes, of keys and values, that are read one entry at a time for a question."""
 LOUDEST = 1024
 """Entries whose own values are recalled; the others of the near cells have the mean value of their cell."""
