@@ -17,7 +17,7 @@ class RayEngine:
     """Work spread over a Ray cluster.
 
     Attributes:
-        address: Of the cluster: ``"auto"``, ``"ray://head:10001"``, ``"10.0.0.1:6379"``. ``None`` takes the one that
+        address: Of the cluster, from one of its machines: ``"auto"``, ``"10.0.0.1:6379"``. ``None`` takes the one that
             this process is connected to, or starts one on this machine.
         workers: How many processes work at a time: actors with a client each, or ranks of a fit.
         cpus: Cores that each of them reserves.

@@ -30,21 +30,25 @@ def connected(engine: RayEngine) -> Iterator[None]:
     Raises:
         ImportError: If Ray is not installed (the extra ``ray``).
         RuntimeError: If this process is connected to another cluster than the engine names.
+        ValueError: If the address is that of a Ray client (``ray://``), through which Ray Data does not work.
         ConnectionError: If there is no cluster at the address.
     """
     ray = require_extra("ray", "ray")
+    address = engine.address or os.environ.get(WHERE_JOBS_RUN) or "local"
+    if address.startswith("ray://"):
+        raise ValueError(
+            f"Ray Data does not work through a Ray client, got the address {address}; run this on a machine of the "
+            "cluster with address='auto', or send it there: ray job submit --address http://HEAD:8265 -- python …"
+        )
     if ray.is_initialized():
         _is_that_of(engine)
         with _quiet():
             yield
         return
-    address = engine.address or os.environ.get(WHERE_JOBS_RUN) or "local"
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if address == "local":
         options |= {"num_cpus": max(os.cpu_count() or 1, math.ceil(engine.workers * engine.cpus))}
         options |= {"include_dashboard": False}
-    if address.startswith("ray://"):
-        options = {}
     logger.info("connecting to Ray: %s", address)
     ray.init(address, **options)
     try:
@@ -71,7 +75,7 @@ def _is_that_of(engine: RayEngine) -> None:
     """
     import ray
 
-    if engine.address in (None, "auto") or str(engine.address).startswith("ray://"):  # its name there tells nothing
+    if engine.address in (None, "auto"):
         return
     at_hand = ray.get_runtime_context().gcs_address
     if engine.address not in (at_hand, "local"):

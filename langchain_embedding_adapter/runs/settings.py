@@ -162,8 +162,9 @@ class EngineSettings:
     engine: Literal["local", "ray"] = option("local", "Who does the work: this process, or a Ray cluster.")
     address: str | None = option(
         None,
-        "Of the Ray cluster; by default the one that a Ray job runs on, or one that is started on this machine.",
-        example="ray://head:10001",
+        "Of the Ray cluster that this machine is part of: auto, or HOST:PORT. By default that of the Ray job, or one "
+        "that is started here.",
+        example="auto",
         metavar="ADDRESS",
     )
     workers: int = option(RayEngine.workers, "On Ray: how many processes work at a time.", least=1)

@@ -108,6 +108,9 @@ def test_what_is_started_is_stopped_and_nothing_else(tmp_path: Path) -> None:
             pass
         assert ray.is_initialized()
     assert not ray.is_initialized()
+    client = RayEngine(address="ray://head:10001")
+    with pytest.raises(ValueError, match="Ray Data does not work through a Ray client"), connected(client):
+        pass
 
 
 @pytest.fixture(scope="module")
