@@ -200,6 +200,8 @@ def test_what_only_training_needs_is_not_imported(code: str) -> None:
         ("wordllama", "local", "WordLlamaEmbeddings()"),
         ("huggingface_hub", "hub", "AdaptedEmbeddings(Base(size=4), turned).push_to_hub('me/it')"),
         ("matplotlib", "report", "plot_gains({1: 0})"),
+        ("pyarrow", "arrow", "open_pair_vectors('vectors')"),
+        ("ray", "ray", "embed_dataset(Base(size=4), data, engine='ray', path='vectors')"),
         ("langchain", "cli", "from langchain_embedding_adapter.models import *; load_chat_model('openai:gpt-4o-mini')"),
     ],
 )
