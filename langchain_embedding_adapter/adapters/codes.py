@@ -20,6 +20,8 @@ BOOK = 256
 """Entries of a book: a code is a byte."""
 ONE_BY_ONE = 3 * 2**19
 """Codes, of keys and values, that are read one entry at a time for a question."""
+IN_CACHE = 512
+"""Entries at a time."""
 LOUDEST = 1024
 """Entries whose own values are recalled; the others of the near cells have the mean value of their cell."""
 
@@ -83,7 +85,13 @@ class CodedCells:
         padded = np.zeros(parts * width, dtype=np.float32)
         padded[: len(query)] = query
         table = (padded.reshape(parts, 1, width) @ self.key_book).ravel()  # (parts · 256)
-        differing = table.take(self.key_codes[rows] + places(parts), mode="wrap").sum(axis=1)
+        begin, together = places(parts), np.ones(parts, dtype=np.float32)
+        differing = np.concatenate(
+            [
+                table.take(self.key_codes[rows[start : start + IN_CACHE]] + begin, mode="wrap") @ together
+                for start in range(0, len(rows), IN_CACHE)
+            ]
+        )
         found = cosines[cell] + self.gains[rows] * differing
         nearness: Floats = np.exp((np.minimum(1, found) - 1) / np.float32(self.temperature))
         return nearness
