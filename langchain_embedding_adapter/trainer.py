@@ -24,6 +24,7 @@ from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
 from langchain_embedding_adapter.embeddings.coverage import Coverage
+from langchain_embedding_adapter.engines import Engine, as_ray
 from langchain_embedding_adapter.evaluation.stored_pairs import align, as_stored, embed_questions
 from langchain_embedding_adapter.generation import agenerate_qa_pairs, generate_qa_pairs
 from langchain_embedding_adapter.pairs.dataset import QADataset
@@ -136,6 +137,7 @@ class AdapterTrainer:
         weights: Mapping[str, float] | None = None,
         config: TrainingConfig | None = None,
         memory: str | int | None = None,
+        engine: Engine = "local",
         checkpoint: str | Path | None = None,
         store: VectorStore | StoredVectors | None = None,
         calibrate: bool = False,
@@ -169,6 +171,8 @@ class AdapterTrainer:
             weights: How much questions count in the fit, by id; 1 where one is not named.
             config: Settings for this call in place of the trainer's.
             memory: How much the fit may hold, as ``"4GB"``: ``config.memory``.
+            engine: Who fits the chosen linear map to all questions: this process, or the workers of a Ray cluster
+                (``"ray"``, :class:`RayEngine`). Candidates are examined here, on a sample.
             checkpoint: For adapters trained in epochs: a file that is written after each one and resumed from.
             store: A vector store that holds the passages, embedded by the base: its vectors are read back
                 (:func:`read_store`), and no document is embedded. The dataset's passages are the store's by id or,
@@ -220,6 +224,8 @@ class AdapterTrainer:
         bridged = self.document_embeddings is not None
         start = starting_adapter(adapter, vectors, self.embeddings, bridged=bridged)
         chosen = type(start) in (LinearAdapter, MemoryAdapter)
+        if not chosen and engine != "local":
+            raise ValueError("`engine` is for linear maps and memories; other adapters are trained in this process")
         if chosen and checkpoint is not None:
             raise ValueError("`checkpoint` is for adapters fitted in epochs; a linear map is fitted in seconds")
         if (
@@ -232,7 +238,7 @@ class AdapterTrainer:
         judges, deciding = (None, None) if validation is None else self._embed(validation, stored)
         if teacher is not None and pairs is not None:
             vectors, check = self._consult(teacher, (pairs, vectors), (judges, deciding), config)
-        task = Task(pairs, vectors, start, config, deciding, weights, self.show_progress)
+        task = Task(pairs, vectors, start, config, deciding, weights, self.show_progress, as_ray(engine))
         with Following(callbacks, lambda: settings_of(task, self.embeddings, adapter, expect)) as following:
             if task.pseudo_styles:
                 trained = with_caution(task)

@@ -8,7 +8,9 @@ import numpy as np
 
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.engines import RayEngine
 from langchain_embedding_adapter.fitting.convex import History, fit_linear_exactly
+from langchain_embedding_adapter.fitting.on_ray import fit_linear_on_ray
 from langchain_embedding_adapter.fitting.problem import QuestionWeights
 from langchain_embedding_adapter.fitting.sampled import fit_linear_sampled
 from langchain_embedding_adapter.vectors import PairVectors
@@ -26,6 +28,7 @@ def fit_linear(
     *,
     question_weights: QuestionWeights | None = None,
     lighten: bool = False,
+    engine: RayEngine | None = None,
 ) -> tuple[LinearAdapter, History]:
     """Fit a linear map to its optimum.
 
@@ -41,11 +44,14 @@ def fit_linear(
         question_weights: How much questions count, by id.
         lighten: Whether a sampled fit may take a lighter ridge than ``config.ridge``, where that helps with questions
             about other passages that it holds out to see: the more questions, the less a ridge is needed.
+        engine: A Ray cluster whose workers fit together, each with a part of the passages or of the questions.
 
     Returns:
         The fitted adapter, and the loss of every evaluation (of those on all questions, where a part of many was fitted
         first), with the ridge where it may be another. The result is the same bit for bit on any number of threads.
     """
+    if engine is not None:
+        return fit_linear_on_ray(vectors, adapter, config, engine, question_weights=question_weights, lighten=lighten)
     if feasible(vectors, config):
         return fit_linear_exactly(vectors, adapter, config, question_weights=question_weights)
     return fit_linear_sampled(vectors, adapter, config, question_weights=question_weights, lighten=lighten)

@@ -32,11 +32,13 @@ def fit_on_ranks(
     ranks: Ranks,
     *,
     question_weights: QuestionWeights | None = None,
+    lighten: bool = False,
 ) -> tuple[LinearAdapter, History]:
     """:func:`~langchain_embedding_adapter.fitting.fit_linear` with all ranks, each calling this alike.
 
     Exact, the passages in shards, where no rank has more scores than ``config.exact_entries`` nor more passages than
-    ``config.memory`` holds; else with sampled negatives, the questions shared out.
+    ``config.memory`` holds; else with sampled negatives, the questions shared out, and with ``lighten`` the ridge as
+    light as held-out questions gain by.
 
     Returns:
         The fitted adapter, the same on all ranks but for rounding, and the loss of every evaluation.
@@ -54,8 +56,9 @@ def fit_on_ranks(
     # Machines may have unlike memories: one that has too little decides for all.
     exact = ranks.total(float(scores > room[0] or held > room[1])) == 0
     logger.info("fitting on %d ranks, %s", ranks.count, "exactly" if exact else "with sampled negatives")
-    fit = fit_linear_on_ranks if exact else fit_linear_sampled
-    return fit(vectors, adapter, config, ranks=ranks, question_weights=question_weights)
+    if exact:
+        return fit_linear_on_ranks(vectors, adapter, config, ranks, question_weights=question_weights)
+    return fit_linear_sampled(vectors, adapter, config, ranks=ranks, question_weights=question_weights, lighten=lighten)
 
 
 def open_on_ranks(folder: str | Path, ranks: Ranks, *, scratch: str | Path | None = None) -> PairVectors:

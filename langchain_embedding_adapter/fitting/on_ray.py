@@ -31,6 +31,7 @@ def fit_linear_on_ray(
     engine: RayEngine,
     *,
     question_weights: QuestionWeights | None = None,
+    lighten: bool = False,
     scratch: str | Path | None = None,
     restarts: int = RESTARTS,
     timeout: float = TIMEOUT,
@@ -46,6 +47,7 @@ def fit_linear_on_ray(
         config: The settings. ``config.device`` is the engine's affair: GPUs where its workers reserve them.
         engine: The cluster, how many workers, what each reserves.
         question_weights: How much questions count, by id.
+        lighten: Whether a sampled fit may take a lighter ridge, where held-out questions gain by it.
         scratch: Where each machine lays down the vectors of a folder as flat files.
         restarts: How often to start again.
         timeout: Seconds that a worker waits for another before it gives up.
@@ -68,6 +70,7 @@ def fit_linear_on_ray(
             "adapter": adapter,
             "config": config,
             "question_weights": question_weights,
+            "lighten": lighten,
             "scratch": scratch,
         }
         backend = "nccl" if engine.gpus >= 1 else "gloo"  # nccl refuses ranks that share a GPU
@@ -98,4 +101,11 @@ def _on_worker(given: dict[str, Any]) -> tuple[LinearAdapter, History]:
     ranks, vectors = Ranks.here(str(get_device())), given["vectors"]
     is_folder = isinstance(vectors, str)
     vectors = open_on_ranks(vectors, ranks, scratch=given["scratch"]) if is_folder else ray.get(vectors)
-    return fit_on_ranks(vectors, given["adapter"], given["config"], ranks, question_weights=given["question_weights"])
+    return fit_on_ranks(
+        vectors,
+        given["adapter"],
+        given["config"],
+        ranks,
+        question_weights=given["question_weights"],
+        lighten=given["lighten"],
+    )

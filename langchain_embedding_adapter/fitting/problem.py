@@ -115,10 +115,11 @@ class Problem:
 
     def loss(self, scores: Tensor, config: TrainingConfig) -> Tensor:
         """Sum over the questions of their loss, given ``(questions, passages)`` scaled scores."""
+        competing = scores
         if len(self.masked_rows):
-            scores = scores.index_put((self.masked_rows, self.masked_columns), scores.new_tensor(-torch.inf))
+            competing = scores.index_put((self.masked_rows, self.masked_columns), scores.new_tensor(-torch.inf))
         by_labels = margin if config.loss == "margin" else multi_positive_softmax
-        loss = by_labels(scores, self.rows, self.columns, self.weights)
+        loss = by_labels(competing, self.rows, self.columns, self.weights)
         return loss if not self.teacher_share else self._shared(loss, self._distance(scores, config.teacher_loss))
 
     def loss_and_gradient(self, scores: Tensor) -> tuple[Tensor, Tensor]:

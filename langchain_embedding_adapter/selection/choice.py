@@ -24,6 +24,7 @@ from langchain_embedding_adapter.adapters import (
     TwoLayerAdapter,
 )
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.engines import RayEngine
 from langchain_embedding_adapter.fitting import (
     CLOSED_FORMS,
     History,
@@ -297,6 +298,7 @@ def fit_chosen(
     *,
     question_weights: QuestionWeights | None = None,
     fit_by_descent: FitByDescent | None = None,
+    engine: RayEngine | None = None,
 ) -> tuple[BaseAdapter, History]:
     """The winner, fitted to all questions; its history has a row an evaluation of the objective."""
     if chosen == BASE:
@@ -307,7 +309,8 @@ def fit_chosen(
     history: History = [{"step": 0}, {"step": 1}]
     if chosen.map.method == "convex":
         settings = chosen.map.settings(config)
-        fitted, history = fit_linear(vectors, linear, settings, question_weights=question_weights, lighten=True)
+        options: dict[str, Any] = {"question_weights": question_weights, "lighten": True, "engine": engine}
+        fitted, history = fit_linear(vectors, linear, settings, **options)
         linear = moved(linear, fitted, chosen.map.strength)
     elif chosen.map.method in CLOSED_FORMS:
         fitted = CLOSED_FORMS[chosen.map.method](*map(as_tensor, mean_answers(vectors)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.engines import RayEngine
 from langchain_embedding_adapter.fitting import Follow, History, QuestionWeights, fit_by_descent
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
@@ -45,6 +46,7 @@ class Task:
         validation: Questions that decide, if some are given.
         weights: How much questions count in the fit, by id.
         show_progress: Progress bars; by default where standard error is a terminal.
+        engine: A Ray cluster that fits what was chosen to all questions.
     """
 
     dataset: QADataset | None
@@ -54,6 +56,7 @@ class Task:
     validation: PairVectors | None
     weights: QuestionWeights | None
     show_progress: bool | None
+    engine: RayEngine | None = None
 
     @property
     def pseudo_styles(self) -> Mapping[str, str]:
@@ -133,6 +136,7 @@ def by_cross_validation(
         task.config,
         question_weights=task.weights,
         fit_by_descent=descend,
+        engine=task.engine,
     )
     ridge = history[-1].get("ridge", selection.chosen.map.ridge)
     if ridge != selection.chosen.map.ridge:
@@ -156,7 +160,9 @@ def with_caution(task: Task) -> Trained:
     selection = select_cautiously(
         vectors, styles, task.start, task.config, validation=validation, question_weights=task.weights
     )
-    fitted, history = fit_chosen(vectors, selection.chosen, task.start, task.config, question_weights=task.weights)
+    fitted, history = fit_chosen(
+        vectors, selection.chosen, task.start, task.config, question_weights=task.weights, engine=task.engine
+    )
     ((kind, report),) = selection.reports.items()
     if kind != VALIDATION:
         report = replace(report, adapted_scores=None)
