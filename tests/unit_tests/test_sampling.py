@@ -79,10 +79,10 @@ def test_as_many_questions_as_tell_the_candidates_apart() -> None:
 
 def test_selection_asks_more_where_it_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = made(questions=900)
-    config = replace(QUICK, linear_grid=((15, 0.05), (14, 0.05)))
+    config = replace(QUICK, linear_grid=((15, 0.05), (12, 0.05)))
     monkeypatch.setattr(choice, "LARGEST", 150)
     assert select(vectors, START, config).sampled == 150
-    monkeypatch.setattr(sampling, "TOLERATED", 1e-5)
+    monkeypatch.setattr(sampling, "SIGNIFICANT", 6.0)
     monkeypatch.setattr(crossvalidation, "BEHIND", 1e9)  # nothing is given up
     told = select(vectors, START, config)
     assert told.improved
@@ -127,6 +127,10 @@ def test_what_vectors_cannot_do_is_said(turned: PairVectors, tmp_path: Path) -> 
         trainer.train(turned, teacher=lambda pairs: [0.0] * len(pairs))
     with pytest.raises(ValueError, match="vectors bring their own"):
         trainer.train(turned, store=object())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`engine` is for linear maps"):
+        trainer.train(turned, adapter="two-layer", engine="ray")
+    with pytest.raises(ValueError, match="'local', 'ray' or a RayEngine"):
+        trainer.train(turned, engine="spark")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not in the dataset"):
         trainer.train(turned, weights={"nobody": 2.0})
     with pytest.raises(ValueError, match="vectors bring their own passages"):
