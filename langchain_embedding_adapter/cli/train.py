@@ -5,12 +5,17 @@ from __future__ import annotations
 from langchain_embedding_adapter.cli.flags import takes
 from langchain_embedding_adapter.cli.opening import embeddings_named, name_of_base, open_run, show
 from langchain_embedding_adapter.cli.options import AsJson, Force, RunFolder
-from langchain_embedding_adapter.runs.settings import TrainSettings
+from langchain_embedding_adapter.runs.settings import EngineSettings, TrainSettings
 
 
-@takes(settings=TrainSettings, without={"settings": ["price_embeddings"]})
-def train(run: RunFolder, settings: TrainSettings, force: Force = False, as_json: AsJson = False) -> None:
-    """Train an adapter, and keep it only if it beats the base."""
+@takes(settings=TrainSettings, engine=EngineSettings, without={"settings": ["price_embeddings"]})
+def train(
+    run: RunFolder, settings: TrainSettings, engine: EngineSettings, force: Force = False, as_json: AsJson = False
+) -> None:
+    """Train an adapter, and keep it only if it beats the base.
+
+    With --engine ray, workers on a cluster fit the map that was chosen.
+    """
     the_run = open_run(run, "pairs" if settings.pairs is None else None)
     if settings.pairs is not None:
         the_run.take_pairs(settings.pairs, force=force)
@@ -19,6 +24,7 @@ def train(run: RunFolder, settings: TrainSettings, force: Force = False, as_json
         lambda: embeddings_named(name),
         embeddings=name,
         force=force,
+        engine=engine.chosen(),
         **settings.stage(),
     )
     folder = str(the_run.adapter_folder)

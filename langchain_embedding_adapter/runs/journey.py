@@ -178,6 +178,7 @@ class Journey:
             lambda: load_embeddings(name),
             embeddings=name,
             force=force,
+            engine="local" if settings.adapter in ("two-layer", "low-rank") else self.engine,  # these train here
             **settings.stage(),
         )
 
@@ -189,7 +190,7 @@ class Journey:
         if file.is_file() and file.with_suffix(".md").is_file():
             logger.info("kept: %s", file)
         else:
-            self.run.evaluate(load_embeddings(str(self.train.embeddings)))
+            self.run.evaluate(load_embeddings(str(self.train.embeddings)), engine=self.engine)
         return file.with_suffix(".md").read_text(encoding="utf-8"), read_json(file)
 
     def _page(self, load_embeddings: Callable[[str], Embeddings]) -> Path | None:

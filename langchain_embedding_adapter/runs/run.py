@@ -223,6 +223,7 @@ class Run:
         validation: str | Path | None = None,
         config: TrainingConfig,
         force: bool = False,
+        engine: Engine = "local",
         show_progress: bool | None = None,
     ) -> tuple[bool, str]:
         """Split the pairs by document (by passage if there is only one), train on the one part, save the adapter.
@@ -238,6 +239,7 @@ class Run:
             validation: A file or folder of the pairs that decide; without one, the pairs' validation part, if any.
             config: The settings of training.
             force: Train anew.
+            engine: Who fits the chosen linear map to all questions.
             show_progress: Progress bars; by default where standard error is a terminal.
 
         Returns:
@@ -263,6 +265,7 @@ class Run:
                 adapter=None if adapter == "default" else adapter,
                 expect=expect,
                 validation=self._validation(validation),
+                engine=engine,
             )
             verdict_file.unlink(missing_ok=True)  # from here to the end a stop leaves a stage that is made anew
             write_json(self.split_file, {"train": list(train), "test": list(test)})

@@ -217,6 +217,9 @@ class TrainSettings:
     )
     metric: str = option(DEFAULTS.metric, "What decides between candidates.", metavar="NAME@K", values=METRICS)
     seed: int = option(DEFAULTS.seed, "Of the split and of training.")
+    memory: str | None = option(
+        None, "How much the fit may hold, as 4GB; half of the machine's by default.", example="4GB", metavar="AMOUNT"
+    )
     price_embeddings: float | None = option(
         None, "For --dry-run: price of a million tokens that are embedded.", example=0.02, least=0
     )
@@ -228,7 +231,7 @@ class TrainSettings:
             "expect": self.expect,
             "test_size": self.test_size,
             "validation": self.validation,
-            "config": TrainingConfig(metric=self.metric, seed=self.seed),
+            "config": TrainingConfig(metric=self.metric, seed=self.seed, memory=self.memory),
         }
 
 
