@@ -27,6 +27,8 @@ VAST = 65_536 * 768
 CELLS_PER_ROOT = 2.3
 """Cells, over the root of the number of entries: 512 of 50,000."""
 MOST_CODED_CELLS = 4096
+MANY = 10
+"""Questions to an entry: a memory that is condensed more was measured to do worse than none (memory_scale.py)."""
 
 AnyMemory = MemoryAdapter | QuantisedMemoryAdapter
 
@@ -161,4 +163,12 @@ def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
     for start in range(0, size, BLOCK):
         merged[0][start : start + BLOCK] = unit(merged[0][start : start + BLOCK])
     logger.info("the memory condenses %d questions to %d", len(entries), size)
+    if len(entries) > MANY * size:
+        logger.warning(
+            "more than %d questions are merged into each entry of the memory, which may then mislead; raise memory_size "
+            "from %d (up to %d) or leave the memory out",
+            MANY,
+            size,
+            len(entries),
+        )
     return merged

@@ -143,6 +143,15 @@ def test_mapped_files_are_enough(library: str, vectors: PairVectors, tmp_path: P
     assert all(np.array_equal(array, arrays[name]) for name, array in quantised(vectors).to_arrays().items())
 
 
+def test_condensing_many_into_one_is_warned_of(vectors: PairVectors, caplog: pytest.LogCaptureFixture) -> None:
+    entries = Entries(vectors, SIZE)
+    condense(entries, QUESTIONS // 10, seed=0)
+    assert not caplog.records
+    condense(entries, QUESTIONS // 10 - 1, seed=0)
+    assert "more than 10 questions are merged into each entry of the memory" in caplog.text
+    assert "raise memory_size from 299 (up to 3000)" in caplog.text
+
+
 def test_condensing_merges_into_the_nearest_and_loses_no_value(library: str, vectors: PairVectors) -> None:
     entries = Entries(vectors, SIZE)
     every, ways = entries.at(np.arange(QUESTIONS))
