@@ -165,8 +165,8 @@ def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
     logger.info("the memory condenses %d questions to %d", len(entries), size)
     if len(entries) > MANY * size:
         logger.warning(
-            "more than %d questions are merged into each entry of the memory, which may then mislead; raise memory_size "
-            "from %d (up to %d) or leave the memory out",
+            "more than %d questions are merged into each entry of the memory, which may then mislead; "
+            "raise memory_size from %d (up to %d) or leave the memory out",
             MANY,
             size,
             len(entries),
