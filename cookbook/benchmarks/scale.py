@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from speed import peak
 
 from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, TrainingConfig, evaluate_retrieval
 from langchain_embedding_adapter.adapters import BaseAdapter
@@ -128,8 +127,8 @@ def measure(documents: int, pairs: int, dim: int, memory: str | None, *, exact: 
             "dimensions": dim,
             "chosen": str(result.selection and result.selection.chosen),
             "evaluations": len(result.history),
-            "peak_rss_gb": peak() * 2**30 / 1e9,
-            "peak_rss_gb_before": before * 2**30 / 1e9,
+            "peak_rss_gb": peak(),
+            "peak_rss_gb_before": before,
         }
         began = time.perf_counter()
         base, adapted = figure(asked, result.adapter)
@@ -143,6 +142,17 @@ def measure(documents: int, pairs: int, dim: int, memory: str | None, *, exact: 
             seconds["train, exact"] = time.perf_counter() - began
             row["gain_exact"] = figure(asked, compared.adapter)[1] - base
         return row | {"seconds": seconds, "pairs_per_second": pairs / seconds["train"]}
+
+
+def peak() -> float:
+    """The most memory that this process has had, mapped pages of files among it, in GB."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        import resource  # on macOS
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 def apart(size: dict[str, int], dim: int) -> dict[str, Any]:
@@ -204,18 +214,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=10_000)
-    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--dim", type=int, help="by default 384, and 128 with --growth")
     parser.add_argument("--memory", help="what the fit may hold, as 4GB")
     parser.add_argument("--exact", action="store_true", help="compare with all scores one by one")
     parser.add_argument("--json", action="store_true", help="print the row as JSON")
     parser.add_argument("--growth", action="store_true", help="one size after the other")
     parser.add_argument("--write", action="store_true", help="draw and write what --growth has measured")
     arguments = parser.parse_args()
+    dim = arguments.dim or (128 if arguments.growth else 384)
     if arguments.growth:
         sizes = [dict(size) for size in {tuple(size.items()): size for size in GROWTH}.values()]
-        rows = [apart(size, arguments.dim) for size in sizes]
+        rows = [apart(size, dim) for size in sizes]
     else:
-        sizes = arguments.documents, arguments.pairs, arguments.dim
+        sizes = arguments.documents, arguments.pairs, dim
         rows = [measure(*sizes, arguments.memory, exact=arguments.exact)]
     print(table(rows))
     if arguments.growth and arguments.write:

@@ -163,8 +163,6 @@ def to_the_optimum(
     config: TrainingConfig,
     dot: Dot,
     known: Curvature | None = None,
-    *,
-    ridge: float | None = None,
 ) -> Tensor:
     """The point where a function is least that curves by twice the ridge at least, near enough by that.
 
@@ -174,10 +172,8 @@ def to_the_optimum(
         config: ``ridge`` and how exact.
         dot: The inner product of two points.
         known: What the descent of a similar function has told of its curvature; this one adds to it.
-        ridge: The function's, where it is not ``config.ridge``.
     """
     evaluations = 0
-    ridge = config.ridge if ridge is None else ridge
 
     def counted(point: Tensor) -> tuple[float, Tensor]:
         nonlocal evaluations
@@ -185,7 +181,7 @@ def to_the_optimum(
         return objective(point)
 
     def excess(gradient: Tensor) -> float:
-        return dot(gradient, gradient) / (4 * max(ridge, LEAST_RIDGE))
+        return dot(gradient, gradient) / (4 * max(config.ridge, LEAST_RIDGE))
 
     def converged(loss: float, gradient: Tensor) -> bool:
         return excess(gradient) <= config.tolerance * loss

@@ -2,7 +2,7 @@
 
 Candidates are chosen on a sample, and what is best there is too strong for a hundred times as many questions. So a
 larger part of them is fitted with lighter and lighter ridges, each from where the last one ended, as long as questions
-about other passages profit significantly.
+about other passages profit significantly. All of them are fitted as exactly as the first ridge asks for.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ HELD_OUT = 1000
 """Questions that tell, about."""
 MOST = 0.2
 """Of the questions, at most."""
+FITTED = 32_768
+"""Questions that are fitted to see, at most."""
 STEPS, LIGHTER = 4, 10**-0.5
 """How often a lighter ridge is tried at most, and how much lighter each is."""
 SIGNIFICANT = 1.645
@@ -51,7 +53,7 @@ def lightest_ridge(
         The ridge, and the point that the part of the questions came to with it.
     """
     apart = _about_held_out(problem)
-    learned, telling = order[~apart[order]][:size], np.sort(order[apart[order]])[: 2 * HELD_OUT]
+    learned, telling = order[~apart[order]][: min(size, FITTED)], np.sort(order[apart[order]])[: 2 * HELD_OUT]
     ridge = lightest = problem.config.ridge
     if not len(learned) or not len(telling):
         return ridge, point
@@ -61,7 +63,7 @@ def lightest_ridge(
         tried = ridge * LIGHTER**step
         losses: list[float] = []
         objective = level.objective(losses, ranks, tried)
-        found = to_the_optimum(objective, point, problem.config, ranks.agreed(entrywise), known, ridge=tried)
+        found = to_the_optimum(objective, point, problem.config, ranks.agreed(entrywise), known)
         figures = _figures(problem.level(telling, found, Ranks()), found)
         gain = np.zeros(len(figures)) if best is None else figures - best
         needed = SIGNIFICANT * float(gain.std()) / len(gain) ** 0.5
@@ -83,9 +85,10 @@ def _about_held_out(problem: SampledProblem) -> NDArray[np.bool_]:
 
 
 def _figures(level: Level, point: Tensor) -> NDArray[np.float64]:
-    """``(questions,)``: the discounted gain of each question's first right passage, by its estimated rank."""
+    """The discounted gain of each question's first right passage, by its estimated rank; in the order of their rows."""
     matrix = as_matrix(level.common.centre, level.common.device) + point
-    return torch.cat([_of_block(level, block, matrix) for block in level.blocks]).double().cpu().numpy()
+    found = torch.cat([_of_block(level, block, matrix) for block in level.blocks]).double().cpu().numpy()
+    return found[np.argsort(level.questions)]
 
 
 def _of_block(level: Level, block: Block, matrix: Tensor) -> Tensor:

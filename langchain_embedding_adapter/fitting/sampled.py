@@ -67,7 +67,7 @@ def fit_linear_sampled(
         ridge, point = lightest_ridge(problem, order, parts[-1] if parts else everything, point, known, ranks)
     level = problem.level(np.sort(order), point, ranks)
     losses: list[float] = []
-    point = to_the_optimum(level.objective(losses, ranks, ridge), point, config, dot, known, ridge=ridge)
+    point = to_the_optimum(level.objective(losses, ranks, ridge), point, config, dot, known)
     logger.info("fitted to %d questions, ridge %.2g, in %d evaluations", everything, ridge, len(losses))
     history = [{"step": step, "loss": loss, "ridge": ridge} for step, loss in enumerate(losses)]
     return moved_by(adapter, point), history

@@ -80,7 +80,7 @@ class SampledProblem:
                 lambda number: self._block(questions, queries, starts[number], matrix),
                 range(ranks.rank, len(starts), ranks.count),
             )
-        return Level(self, queries, blocks, float(self.importance[questions].sum()))
+        return Level(self, questions, queries, blocks, float(self.importance[questions].sum()))
 
     def _queries(self, questions: Indices) -> Iterator[Floats]:
         """Unit vectors of these questions, with a last entry of one where the map has a bias; some at a time."""
@@ -136,12 +136,14 @@ class Level:
 
     Attributes:
         common: What it has in common with the others.
+        questions: Their rows among all questions, in the order of the blocks.
         queries: ``(questions, in)``, in the order of the blocks.
         blocks: This process's.
         count: How much its questions count together, those of other processes too.
     """
 
     common: SampledProblem
+    questions: Indices
     queries: Spool
     blocks: Sequence[Block]
     count: float
