@@ -1,4 +1,8 @@
-"""Spherical k-means: vectors in cells of neighbours, by a part of them, so that millions can be sorted."""
+"""Vectors in cells of neighbours, cells in a row of neighbours.
+
+Made of torch's products, which are the same on one thread whatever the machine; memories, which need not be, sort their
+keys with NumPy or faiss (:mod:`~langchain_embedding_adapter.fitting.nearest`).
+"""
 
 from __future__ import annotations
 

@@ -143,8 +143,9 @@ def mean_answers(vectors: PairVectors) -> tuple[Floats, Floats]:
 def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
     """At most ``size`` entries that recall nearly what all of them do, ``(size, in)`` and ``(size, out)``.
 
-    A random part of the keys stays; every other is merged into the nearest that stays (:func:`nearest_of`): keys are
-    averaged, values, whose kernels would have been added, are added.
+    A random part of the keys stays; every other is merged into the nearest that stays (:func:`nearest_of`). Keys are
+    averaged. Values, whose kernels would have been added, are added, and divided by the root of how many there are:
+    the farther apart the questions are that an entry stands for, the less it may say.
     """
     if len(entries) <= size:
         return entries.at(np.arange(len(entries)))
@@ -152,6 +153,7 @@ def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
     leaders, _ = entries.at(kept)
     find = nearest_of(leaders, len(entries), seed)
     merged = room((size, entries.features[0])), room((size, entries.features[1]))
+    counts = np.zeros(size, dtype=np.int64)
     for rows, *both in entries.blocks():
         nearest = find(both[0])
         own = np.searchsorted(kept, rows)
@@ -160,8 +162,12 @@ def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
         for total, found in zip(merged, both, strict=True):
             present, sums = sums_by(nearest, found)
             total[present] += sums
+        counts += np.bincount(nearest, minlength=size)
+    roots = np.sqrt(counts, dtype=np.float32)[:, None]
     for start in range(0, size, BLOCK):
-        merged[0][start : start + BLOCK] = unit(merged[0][start : start + BLOCK])
+        part = slice(start, start + BLOCK)
+        merged[0][part] = unit(merged[0][part])
+        merged[1][part] /= roots[part]
     logger.info("the memory condenses %d questions to %d", len(entries), size)
     if len(entries) > MANY * size:
         logger.warning(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from langchain_embedding_adapter.fitting.clustering import along_a_path, find_centres, nearest_centre
 from langchain_embedding_adapter.fitting.problem import as_tensor
+from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import PairVectors, unit
 from langchain_embedding_adapter.vectors.spool import Floats, Spool, release
 
@@ -28,7 +29,7 @@ FAR = 0.25
 """Share of the drawn ones that stand for the passages of all other cells."""
 UNIFORM = 0.1
 """Share of the near ones that are drawn whatever they score: the map will move, and others will be confused."""
-ROWS = 65_536
+ROWS = 16_384
 """Vectors read at a time."""
 
 Indices = NDArray[np.int64]
@@ -67,11 +68,12 @@ class Candidates:
         count = min(MOST_CELLS, max(1, round(len(rows) ** 0.5)))
         random = np.random.default_rng(seed)
         part = np.sort(random.choice(len(rows), min(len(rows), 32 * count), replace=False))
-        centres = find_centres(torch.from_numpy(unit(vectors.passages[rows[part]])), count, seed)
-        self.centres = centres[along_a_path(centres)]
-        cells = np.concatenate(
-            [nearest_centre(torch.from_numpy(unit(block)), self.centres).numpy() for block in blocks_of(vectors, rows)]
-        )
+        with SideBySide() as pool:
+            centres = find_centres(torch.from_numpy(unit(vectors.passages[rows[part]])), count, seed)
+            self.centres = centres[along_a_path(centres)]
+            parts = [rows[at : at + ROWS] for at in range(0, len(rows), ROWS)]
+            nearest = pool.map(lambda part: self.nearest(torch.from_numpy(unit(read(vectors, part)))), parts)
+        cells = np.concatenate(nearest)
         order = np.argsort(cells, kind="stable")
         self.starts = np.searchsorted(cells[order], np.arange(len(self.centres) + 1))
         self._places = np.empty(len(rows), dtype=np.int64)
@@ -82,6 +84,11 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def nearest(self, vectors: Tensor) -> Indices:
+        """The cell that each of these, ``(n, out)``, is nearest to."""
+        found: Indices = nearest_centre(vectors, self.centres).numpy()
+        return found
 
     def places(self, passages: NDArray[np.intp]) -> Indices:
         """Rows of :attr:`vectors` of these rows of passages."""
@@ -163,8 +170,14 @@ def inclusion(parts: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 def blocks_of(vectors: PairVectors, rows: Indices) -> Iterator[Floats]:
     """The vectors of these passages, some at a time."""
     for at in range(0, len(rows), ROWS):
-        yield np.asarray(vectors.passages[rows[at : at + ROWS]], dtype=np.float32)
-        release(vectors.passages)
+        yield read(vectors, rows[at : at + ROWS])
+
+
+def read(vectors: PairVectors, rows: Indices) -> Floats:
+    """The vectors of these passages; memory that has been mapped for it is given back."""
+    found: Floats = np.array(vectors.passages[rows], dtype=np.float32)
+    release(vectors.passages)
+    return found
 
 
 def scaled_targets(passages: Floats, length: float | None) -> Floats:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.fitting.clustering import nearest_centre
 from langchain_embedding_adapter.fitting.convex import as_matrix
 from langchain_embedding_adapter.fitting.devices import pick_device
 from langchain_embedding_adapter.fitting.distributed import reduced
@@ -85,17 +84,23 @@ class SampledProblem:
     def _queries(self, questions: Indices) -> Iterator[Floats]:
         """Unit vectors of these questions, with a last entry of one where the map has a bias; some at a time."""
         for at in range(0, len(questions), ROWS):
-            block: Floats = as_tensor(unit(self.vectors.queries[questions[at : at + ROWS]])).numpy()
-            release(self.vectors.queries)
-            yield block if self.centre.bias is None else np.pad(block, ((0, 0), (0, 1)), constant_values=1)
+            yield self._read(questions[at : at + ROWS])
+
+    def _read(self, questions: Indices) -> Floats:
+        block: Floats = as_tensor(unit(self.vectors.queries[questions])).numpy()
+        release(self.vectors.queries)
+        return block if self.centre.bias is None else np.pad(block, ((0, 0), (0, 1)), constant_values=1)
 
     def _cells(self, questions: Indices, matrix: Tensor) -> Indices:
         """The cell of candidates to which each question leads."""
-        leads = (
-            nearest_centre(torch.from_numpy(block).to(self.device) @ matrix.T, self.candidates.centres)
-            for block in self._queries(questions)
-        )
-        return np.concatenate([cells.cpu().numpy() for cells in leads])
+
+        def cells(part: Indices) -> Indices:
+            leads = torch.from_numpy(self._read(part)).to(self.device) @ matrix.T
+            return self.candidates.nearest(leads.cpu())
+
+        with SideBySide() as pool:
+            parts = [questions[at : at + ROWS] for at in range(0, len(questions), ROWS)]
+            return np.concatenate(pool.map(cells, parts))
 
     def _block(self, questions: Indices, queries: Spool, start: int, matrix: Tensor) -> Block:
         """The block of the questions from ``start`` on, in the order given."""
