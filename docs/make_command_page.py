@@ -36,8 +36,8 @@ A run is a folder. `embedding-adapter run` goes the whole way, and each of its s
 
 A stage whose file exists is kept, so that after a stop the same command goes on where it was. `run.json` records what
 each was made with; other settings than those are refused, until `--force` makes the stage anew. Answers of a chat model
-and vectors are never asked for twice. [`embed`](#embedding-adapter-embed) is no stage: it leaves the vectors in a folder
-of their own, for [large collections](guides/large.md).
+and vectors are never asked for twice. [`embed`](#embedding-adapter-embed) is no stage: it leaves the vectors in a
+folder of their own, for [large collections](guides/large.md).
 
 Models are named `provider:model`, as LangChain's `init_chat_model` and `init_embeddings` take them, or
 `local:wordllama`, which needs no key and no network. With `OPENAI_API_BASE` set, `openai:` speaks to any server of that

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Future = Literal["new passages", "same passages", "both"]
 """What tomorrow's questions will be about."""
@@ -18,6 +18,9 @@ CHUNK_SIZE = 800
 
 CHUNK_OVERLAP = 0
 """Characters that neighbouring chunks share."""
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""What numbers are rounded to before they are multiplied."""
 
 DEFAULT_MEMORY = 4 * 2**30
 """Bytes that a fit may hold on a machine that does not tell what it has."""
@@ -65,6 +68,8 @@ class TrainingConfig:
             competes with its right passages and with ``negatives_drawn`` others, which are counted as often as they
             stand for others that are left out.
         negatives_drawn: So many of them, most among those that the questions are confused with.
+        precision: Of the products of questions and passages in such a fit: ``"float32"``, or on a GPU ``"tf32"`` (of no
+            effect on a CPU) or ``"bfloat16"``; sums are float32 in any case.
         max_steps: Most evaluations of the objective in the fit of a linear map.
         tolerance: The fit of a linear map has converged when its loss is above the optimum by no more than this share,
             by a bound that strong convexity gives (a ridge below 0.001 counts as that); it is several times nearer,
@@ -103,6 +108,7 @@ class TrainingConfig:
     memory: str | int | None = None
     exact_entries: int = 2**28
     negatives_drawn: int = 2048
+    precision: Precision = "float32"
     max_steps: int = 200
     tolerance: float = 1e-2
     epochs: int = 20
@@ -124,7 +130,12 @@ class TrainingConfig:
         for name in ("ridge", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)!r}")
-        for name, choices in (("loss", ("softmax", "margin")), ("teacher_loss", ("listwise-kl", "margin-mse"))):
+        choices_of = {
+            "loss": ("softmax", "margin"),
+            "teacher_loss": ("listwise-kl", "margin-mse"),
+            "precision": get_args(Precision),
+        }
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 <= self.teacher_share <= 1:

@@ -32,6 +32,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models
 from langchain_embedding_adapter.demo.language_reference import load_language_reference
+from langchain_embedding_adapter.fitting import fit_linear, linear, torchrun
 from langchain_embedding_adapter.vectors import on_ray
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,10 @@ def check_command(command: str) -> None:
         script = (ROOT / words[1]).read_text(encoding="utf-8")
         for option in {word for word in words[2:] if word.startswith("--")} - {"--help"}:
             assert f'"{option}"' in script, command
+    elif words[0] == "torchrun":
+        at = words.index("-m")
+        assert words[at + 1] == torchrun.__name__, command
+        torchrun._parser().parse_args(words[at + 2 :])
     else:
         raise AssertionError(f"nothing is known about this line: {command}")
 
@@ -173,10 +178,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def without_a_cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let this process do what a Ray cluster is asked to embed, and a folder be every bucket of S3."""
+    """Let this process do what a Ray cluster is asked to embed or fit, and a folder be every bucket of S3."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.setattr(on_ray, "connected", lambda engine: contextlib.nullcontext())
     monkeypatch.setattr(on_ray, "spread", lambda engine, shards, work: [(shard, work(shard)) for shard in shards])
+    monkeypatch.setattr(linear, "fit_linear_on_ray", lambda *given, engine, **more: fit_linear(*given, **more))
 
     class Bucket(LocalFileSystem):
         """S3 as a folder."""

@@ -12,12 +12,14 @@ import logging
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.convex import History, as_matrix, moved_by, to_the_optimum
 from langchain_embedding_adapter.fitting.lbfgs import entrywise, no_curvature
 from langchain_embedding_adapter.fitting.problem import QuestionWeights
+from langchain_embedding_adapter.fitting.products import multiplying
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.ridge_path import lightest_ridge
 from langchain_embedding_adapter.fitting.sampled_problem import SampledProblem
@@ -54,9 +56,18 @@ def fit_linear_sampled(
         The fitted adapter, and the loss of every evaluation on all questions, with the ridge.
     """
     ranks = ranks or Ranks()
-    problem = SampledProblem(vectors, adapter, config, question_weights)
+    with multiplying(config.precision):
+        problem = SampledProblem(vectors, adapter, config, question_weights)
+        point, ridge, losses = _optimum(problem, ranks, lighten=lighten)
+    history = [{"step": step, "loss": loss, "ridge": ridge} for step, loss in enumerate(losses)]
+    return moved_by(adapter, point), history
+
+
+def _optimum(problem: SampledProblem, ranks: Ranks, *, lighten: bool) -> tuple[Tensor, float, list[float]]:
+    """What to add to the centre, the ridge of all questions, and the loss of every evaluation on all of them."""
+    config = problem.config
     order = np.random.default_rng(config.seed).permutation(problem.counting)
-    point = torch.zeros_like(as_matrix(adapter, problem.device))
+    point = torch.zeros_like(as_matrix(problem.centre, problem.device))
     known = no_curvature()
     ridge, dot = config.ridge, ranks.agreed(entrywise)
     *parts, everything = _sizes(len(order))
@@ -69,8 +80,7 @@ def fit_linear_sampled(
     losses: list[float] = []
     point = to_the_optimum(level.objective(losses, ranks, ridge), point, config, dot, known)
     logger.info("fitted to %d questions, ridge %.2g, in %d evaluations", everything, ridge, len(losses))
-    history = [{"step": step, "loss": loss, "ridge": ridge} for step, loss in enumerate(losses)]
-    return moved_by(adapter, point), history
+    return point, ridge, losses
 
 
 def _sizes(count: int) -> list[int]:

@@ -18,6 +18,7 @@ from langchain_embedding_adapter.fitting.distributed import reduced
 from langchain_embedding_adapter.fitting.lbfgs import Objective, entrywise
 from langchain_embedding_adapter.fitting.pools import ROWS, Candidates, Indices, Pool
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor, no_negatives, pair_weights
+from langchain_embedding_adapter.fitting.products import Shelf, product
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import NO_ROWS, PairVectors, unit
@@ -64,6 +65,7 @@ class SampledProblem:
         needed = 4 * (len(rows) * vectors.passages.shape[1] + len(self.counting) * inputs)
         self.in_memory = 2 * needed <= config.memory_bytes
         self.candidates = Candidates(vectors, rows, in_memory=self.in_memory, seed=config.seed)
+        self.passages = Shelf(self.candidates.vectors, self.device)
         self.columns = self.candidates.places(vectors.relevant.flat)
         self.listed = self.candidates.places(vectors.listed.flat) if config.teacher_share else NO_ROWS.flat
 
@@ -72,7 +74,7 @@ class SampledProblem:
         matrix = as_matrix(self.centre, self.device) + point
         questions = questions[np.argsort(self._cells(questions, matrix), kind="stable")]
         shape = len(questions), matrix.shape[1]
-        queries = Spool.of(self._queries(questions), shape, in_memory=self.in_memory)
+        queries = Shelf(Spool.of(self._queries(questions), shape, in_memory=self.in_memory), self.device)
         starts = range(0, len(questions), QUESTIONS)
         with SideBySide() as pool:
             blocks = pool.map(
@@ -102,7 +104,7 @@ class SampledProblem:
             parts = [questions[at : at + ROWS] for at in range(0, len(questions), ROWS)]
             return np.concatenate(pool.map(cells, parts))
 
-    def _block(self, questions: Indices, queries: Spool, start: int, matrix: Tensor) -> Block:
+    def _block(self, questions: Indices, queries: Shelf, start: int, matrix: Tensor) -> Block:
         """The block of the questions from ``start`` on, in the order given."""
         part = slice(start, min(start + QUESTIONS, len(questions)))
         relevant, listed = self.vectors.relevant, self.vectors.listed
@@ -110,13 +112,13 @@ class SampledProblem:
         heard = listed.like(np.arange(len(self.listed))).take(questions[part]) if len(self.listed) else NO_ROWS
         own = [self.columns[pairs.flat], self.listed[heard.flat]]
         certain = np.unique(np.concatenate(own))
-        inputs = torch.from_numpy(queries.read(part)).to(self.device)
+        inputs = queries.read(part)
         seed = (self.config.seed, len(questions), start)
         settings = self.config.negatives_drawn, self.config.scale
-        pool = self.candidates.draw(inputs @ matrix.T, certain, *settings, seed)
+        pool = self.candidates.draw((inputs @ matrix.T).cpu(), certain, *settings, seed)
         right, taught = (torch.from_numpy(np.searchsorted(certain, places)).to(self.device) for places in own)
         rows = torch.from_numpy(pairs.rows).to(self.device)
-        passages = torch.from_numpy(self.candidates.vectors.read(pool.rows)).to(self.device)
+        passages = self.passages.read(pool.rows)
         unbiased = inputs[:, : self.vectors.queries.shape[1]]
         masked = no_negatives(unbiased, passages, rows, right, self.config, self.vectors.metric)
         problem = Problem(
@@ -149,7 +151,7 @@ class Level:
 
     common: SampledProblem
     questions: Indices
-    queries: Spool
+    queries: Shelf
     blocks: Sequence[Block]
     count: float
 
@@ -160,10 +162,10 @@ class Level:
         parts = [self.blocks[part::PARTS] for part in range(min(PARTS, len(self.blocks)))]
 
         def of_part(blocks: Sequence[Block], matrix: Tensor) -> tuple[float, Tensor]:
-            loss, gradient = 0.0, torch.zeros_like(matrix)
+            gradient, total = torch.zeros_like(matrix), torch.zeros((), dtype=torch.float64, device=device)
             for block in blocks:
-                loss += self._add(block, matrix, gradient)
-            return loss, gradient
+                total += self._add(block, matrix, gradient)
+            return float(total), gradient
 
         def mine(point: Tensor) -> tuple[float, Tensor]:
             with SideBySide() as pool:
@@ -181,23 +183,18 @@ class Level:
 
         return objective
 
-    def _add(self, block: Block, matrix: Tensor, gradient: Tensor) -> float:
+    def _add(self, block: Block, matrix: Tensor, gradient: Tensor) -> Tensor:
         """The loss of a block; its gradient is added to ``gradient``, ``(out, in)``."""
         queries, passages, scores = self.scored(block, matrix)
         problem = replace(block.problem, queries=queries, passages=passages)
         loss, of_scores = problem.loss_and_gradient(scores)
-        gradient.addmm_((of_scores @ passages).T, queries)
-        return float(loss)
+        gradient.addmm_(product(of_scores, passages, self.common.config.precision).T, queries)
+        return loss
 
     def scored(self, block: Block, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A block's questions, the passages of its pool, and their scores with the logarithms of the weights."""
-        device, scale = self.common.device, self.common.config.scale
-        queries, passages, log_weights = (
-            torch.from_numpy(part).to(device)
-            for part in (
-                self.queries.read(block.questions),
-                self.common.candidates.vectors.read(block.pool.rows),
-                block.pool.log_weights,
-            )
-        )
-        return queries, passages, torch.addmm(log_weights, queries @ matrix.T, passages.T, alpha=scale)
+        config = self.common.config
+        queries, passages = self.queries.read(block.questions), self.common.passages.read(block.pool.rows)
+        log_weights = torch.from_numpy(block.pool.log_weights).to(passages.device)
+        scores = product(queries @ matrix.T, passages.T, config.precision)
+        return queries, passages, scores.mul_(config.scale).add_(log_weights)

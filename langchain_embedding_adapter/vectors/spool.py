@@ -25,14 +25,14 @@ class Spool:
     """
 
     def __init__(self, shape: tuple[int, int], *, in_memory: bool, folder: str | Path | None = None) -> None:
-        self._mapped = False
+        self.in_memory = True
         if in_memory or not min(shape):
             self.array: Floats = np.empty(shape, dtype=np.float32)
             return
         with tempfile.TemporaryFile(dir=folder) as file:
             os.truncate(file.fileno(), 4 * shape[0] * shape[1])
             self.array = np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
-        self._mapped = True
+        self.in_memory = False
 
     @classmethod
     def of(
@@ -49,7 +49,7 @@ class Spool:
 
     def read(self, rows: slice | NDArray[np.integer[Any]]) -> Floats:
         """These rows; what has been mapped for it is given back."""
-        found: Floats = np.array(self.array[rows]) if self._mapped else self.array[rows]
+        found: Floats = np.array(self.array[rows]) if not self.in_memory else self.array[rows]
         self.release()
         return found
 
