@@ -107,9 +107,8 @@ class SampledProblem:
     def _block(self, questions: Indices, queries: Shelf, start: int, matrix: Tensor) -> Block:
         """The block of the questions from ``start`` on, in the order given."""
         part = slice(start, min(start + QUESTIONS, len(questions)))
-        relevant, listed = self.vectors.relevant, self.vectors.listed
-        pairs = relevant.like(np.arange(len(relevant.flat))).take(questions[part])
-        heard = listed.like(np.arange(len(self.listed))).take(questions[part]) if len(self.listed) else NO_ROWS
+        pairs = self.vectors.relevant.places(questions[part])
+        heard = self.vectors.listed.places(questions[part]) if len(self.listed) else NO_ROWS
         own = [self.columns[pairs.flat], self.listed[heard.flat]]
         certain = np.unique(np.concatenate(own))
         inputs = queries.read(part)
@@ -122,8 +121,8 @@ class SampledProblem:
         unbiased = inputs[:, : self.vectors.queries.shape[1]]
         masked = no_negatives(unbiased, passages, rows, right, self.config, self.vectors.metric)
         problem = Problem(
-            queries=inputs[:0],
-            passages=passages[:0],
+            queries=inputs.new_zeros(0, inputs.shape[1]),  # no view, which would hold on to them all
+            passages=passages.new_zeros(0, passages.shape[1]),
             rows=rows,
             columns=right,
             weights=torch.from_numpy(self.weights[pairs.flat]).to(self.device),

@@ -61,12 +61,17 @@ class Ragged(Sequence[NDArray[Number]], Generic[Number]):
 
     def take(self, rows: Rows) -> Ragged[Number]:
         """These rows, in this order."""
+        places = self.places(rows)
+        return Ragged(self.flat[places.flat], places.offsets)
+
+    def places(self, rows: Rows) -> Ragged[np.int64]:
+        """Where the entries of these rows are in :attr:`flat`."""
         chosen = np.asarray(rows)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64, copy=False)
-        counts = self.counts[chosen]
+        starts = self.offsets[chosen]
+        counts = self.offsets[chosen + 1] - starts
         ends = _ends(counts)
-        places = np.arange(ends[-1]) + np.repeat(self.offsets[chosen] - ends[:-1], counts)
-        return Ragged(self.flat[places], ends)
+        return Ragged(np.arange(ends[-1]) + np.repeat(starts - ends[:-1], counts), ends)
 
     def where(self, kept: NDArray[np.bool_]) -> Ragged[Number]:
         """The entries to keep, ``(entries,)`` says which, each in its row."""

@@ -17,7 +17,9 @@ from langchain_embedding_adapter.fitting.clustering import along_a_path, find_ce
 from langchain_embedding_adapter.fitting.convex import fit_linear_exactly
 from langchain_embedding_adapter.fitting.pools import Candidates, inclusion
 from langchain_embedding_adapter.fitting.products import Shelf, multiplying, product
+from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.sampled import fit_linear_sampled
+from langchain_embedding_adapter.fitting.sampled_problem import SampledProblem
 from langchain_embedding_adapter.vectors import PairVectors, Ragged, unit
 from langchain_embedding_adapter.vectors.spool import Spool
 
@@ -157,6 +159,17 @@ def test_it_is_the_same_again_on_any_number_of_threads_from_memory_or_files(tmp_
     streamed, _ = fit_linear_sampled(replace(vectors, **mapped), START, replace(config, memory="10kB"))
     assert np.array_equal(first.weight, threaded.weight)
     assert np.array_equal(first.weight, streamed.weight)
+
+
+def test_blocks_hold_no_vectors() -> None:
+    vectors = made()
+    problem = SampledProblem(vectors, START, replace(EXACT, negatives_drawn=100), None)
+    level = problem.level(problem.counting, torch.zeros(DIMENSIONS, DIMENSIONS), Ranks())
+    held = [
+        value for block in level.blocks for value in vars(block.problem).values() if isinstance(value, torch.Tensor)
+    ]
+    assert max(value.untyped_storage().nbytes() for value in held) < 512 * 24 * 4
+    assert sum(len(block.problem.rows) for block in level.blocks) == len(vectors.relevant.flat)
 
 
 def test_large_problems_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
