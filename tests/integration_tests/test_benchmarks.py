@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,3 +241,15 @@ def test_what_forms_of_memory_keep(data: Path) -> None:
     found = {row["form"]: row["ndcg@10"] for row in rows}
     assert list(found) == ["no memory", "exact", "cells", "condensed", "quantised"]
     assert found["quantised"] == pytest.approx(found["exact"], abs=2)
+
+
+@pytest.mark.slow
+def test_growth() -> None:
+    """Streamed from files: little is held, and the gain is that of the exact fit."""
+    sizes = ("--documents", "40000", "--pairs", "3000", "--dim", "96", "--memory", "2MB")
+    row: Any = run("scale.py", *sizes, "--exact")
+    assert row["gain"] > 0.8 * row["gain_of_the_known_map"] > 0.1
+    assert row["gain_sampled"] == pytest.approx(row["gain_exact"], abs=0.01)
+    assert 0.99 < row["share_of_the_exact_descent"] < 1.0001
+    assert row["pairs_per_second"] > 0
+    assert row["peak_rss_gb_before"] < row["peak_rss_gb"] < row["peak_rss_gb_before"] + 0.5
