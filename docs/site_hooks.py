@@ -26,7 +26,9 @@ TAKEN = {
     "cookbook/a_small_model.md": "cookbook/a_small_model.md",
     "cookbook/benchmarks/RESULTS.md": "benchmarks/results.md",
     "cookbook/benchmarks/NO_LABELS.md": "benchmarks/no_labels.md",
+    "cookbook/benchmarks/SCALE.md": "benchmarks/scale.md",
     "cookbook/benchmarks/quality.svg": "benchmarks/quality.svg",
+    "cookbook/benchmarks/scale.svg": "benchmarks/scale.svg",
 }
 """Files of the repository, and where the site has them."""
 COOKBOOK = "Cookbook"

@@ -234,8 +234,8 @@ def table_of_exact(rows: list[dict[str, Any]]) -> str:
 PAGE = """# Growth
 
 Made vectors: a question is its passage through a known map, with noise. Trained by `AdapterTrainer.train(vectors,
-adapter="linear")` from mapped files, selection included, on two virtual CPUs. The gain is nDCG@10 on questions that were
-not trained on, among all documents, beside that of the linear map that undoes map and noise. The peak is the whole
+adapter="linear")` from mapped files, selection included, on two virtual CPUs. The gain is nDCG@10 on questions
+that were not trained on, among all documents, beside that of the map that undoes map and noise. The peak is the whole
 process's, pages of mapped files among it. After the arrow is the ridge that held-out questions profit from.
 
 ```bash
