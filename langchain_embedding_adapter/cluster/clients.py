@@ -75,10 +75,15 @@ def _limiter(rate: float, pause: float, bucket: float) -> InMemoryRateLimiter:
 
 
 def _settings_of(model: BaseModel) -> dict[str, Any]:
-    """What a model was made with, by the names that its class takes."""
-    fields = type(model).model_fields
-    given = {name: getattr(model, name) for name in model.model_fields_set if name in fields and name not in CLIENTS}
-    return {fields[name].alias or name: value for name, value in given.items()}
+    """What a model was made with, by the names that its class takes.
+
+    Also what its class found by itself when it was made, such as a key in the environment: a worker has another one.
+    """
+    return {
+        field.alias or name: getattr(model, name)
+        for name, field in type(model).model_fields.items()
+        if name not in CLIENTS and (name in model.model_fields_set or field.default_factory is not None)
+    }
 
 
 def _made_anew(kind: type[Any], settings: dict[str, Any]) -> Any:

@@ -25,7 +25,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.rate_limiters import InMemoryRateLimiter
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from langchain_embedding_adapter import (
     AdapterTrainer,
@@ -79,7 +79,7 @@ def small_cluster() -> Iterator[Any]:
         cluster.shutdown()
 
 
-def test_models_travel_with_their_settings_and_their_share() -> None:
+def test_models_travel_with_their_settings_and_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
     limiter = InMemoryRateLimiter(requests_per_second=8, check_every_n_seconds=0.5, max_bucket_size=2)
     model = ChatOpenAI(
         model="small", api_key="a-key", base_url="http://localhost:1/v1", temperature=0.3, rate_limiter=limiter
@@ -95,6 +95,10 @@ def test_models_travel_with_their_settings_and_their_share() -> None:
     assert (found["limiter"].requests_per_second, found["limiter"].max_bucket_size) == (2, 1)
     with pytest.raises(TypeError, match="cannot be sent to them: cannot pickle"):
         packed(threading.Lock())
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-the-environment")
+    content = packed(OpenAIEmbeddings(model="small", dimensions=8))
+    monkeypatch.delenv("OPENAI_API_KEY")  # a worker has another environment
+    assert unpacked(content).openai_api_key.get_secret_value() == "a-key-of-the-environment"
 
 
 def test_what_is_started_is_stopped_and_nothing_else(tmp_path: Path) -> None:
