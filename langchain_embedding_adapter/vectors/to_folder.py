@@ -139,14 +139,17 @@ def embed_into(
         if isinstance(dataset, QADataset)
         else (texts_in(f"{dataset}/passages"), texts_in(f"{dataset}/questions"))
     )
+    tables = (
+        _Table(f"{path}/questions", embeddings, "query", engine, rate_limiter),
+        _Table(f"{path}/passages", documents, "document", engine, rate_limiter),
+    )
+    for table in tables:
+        table.before()  # of another model: it is refused, and the folder stays as it is
     forget_about(files, root)
     with work_force(engine) as force:
         shapes = [
-            _Table(f"{path}/{name}", model, role, engine, rate_limiter).embed(source, force, show_progress)
-            for name, model, role, source in (
-                ("questions", embeddings, "query", questions),
-                ("passages", documents, "document", passages),
-            )
+            table.embed(source, force, show_progress)
+            for table, source in zip(tables, (questions, passages), strict=True)
         ]
     if isinstance(dataset, QADataset):
         nothing = [np.zeros((len(texts), 0), np.float32) for texts in (dataset.queries, dataset.corpus)]
@@ -220,12 +223,7 @@ class _Table:
 
     def _agree_on(self, source: TextSource) -> Plan:
         """What is to be done; of what is there, everything that belongs to other texts is taken away."""
-        name, before = vectors_name(self.model), self._before()
-        if before and (before["model"], before["role"]) != (name, self.role):
-            raise ValueError(
-                f"{self.folder.parts} holds vectors of {before['model']} ({before['role']}), and {name} ({self.role}) "
-                "is to embed; name another folder"
-            )
+        before = self.before()
         plan = plan_of(source, before["shard_size"] if before else self.size)
         known = dict(zip(plan.names, before["shards"], strict=False)) if before else {}
         kept = {shard for shard, digest in zip(plan.names, plan.shards, strict=True) if known.get(shard) == digest}
@@ -238,14 +236,25 @@ class _Table:
             self.folder.parts.journal(shard).clear()
         if len(kept) < len(known) or len(known) < len(plan.names):  # where a text stands first may have changed
             self.folder.parts.drop(HALF)
-        content = {"model": name, "role": self.role, "shard_size": plan.size, "shards": plan.shards}
+        content = {"model": vectors_name(self.model), "role": self.role, "shard_size": plan.size, "shards": plan.shards}
         self.folder.parts.put(PLAN, json.dumps(content, indent=1).encode())
         return plan
 
-    def _before(self) -> dict[str, Any] | None:
+    def before(self) -> dict[str, Any] | None:
+        """What was done here before, if anything was.
+
+        Raises:
+            ValueError: If that was another model, or the same in another role.
+        """
         if not self.folder.parts.holds(PLAN):
             return None
         found: dict[str, Any] = json.loads(self.folder.parts.get(PLAN))
+        name = vectors_name(self.model)
+        if (found["model"], found["role"]) != (name, self.role):
+            raise ValueError(
+                f"{self.folder.parts} holds vectors of {found['model']} ({found['role']}), and {name} ({self.role}) "
+                "is to embed; name another folder"
+            )
         return found
 
 

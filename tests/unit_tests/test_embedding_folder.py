@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
-from langchain_embedding_adapter import QADataset, embed_dataset, embed_texts, save_pair_vectors
+from langchain_embedding_adapter import QADataset, embed_dataset, embed_texts, open_pair_vectors, save_pair_vectors
 from langchain_embedding_adapter.vector_cache import VectorCache
 from langchain_embedding_adapter.vectors import patience, shard_work, to_folder
 from tests.small_world import AngleEmbeddings, world
@@ -199,9 +199,12 @@ def test_another_models_folder_is_refused(tmp_path: Path) -> None:
     class Other(AngleEmbeddings):
         pass
 
-    embed_dataset(AngleEmbeddings(), repeated(), path=tmp_path / "vectors")
+    before = embed_dataset(AngleEmbeddings(), repeated(), path=tmp_path / "vectors")
     with pytest.raises(ValueError, match=r"holds vectors of AngleEmbeddings \(query\), and Other \(query\)"):
         embed_dataset(Other(), repeated(), path=tmp_path / "vectors")
+    with pytest.raises(ValueError, match=r"holds vectors of AngleEmbeddings \(document\), and Other \(document\)"):
+        embed_dataset(AngleEmbeddings(), repeated(), document_embeddings=Other(), path=tmp_path / "vectors")
+    assert_same(open_pair_vectors(tmp_path / "vectors"), before)  # it is as good as it was
 
 
 def test_what_needs_a_folder_and_what_does_not_go_with_one(tmp_path: Path) -> None:
