@@ -16,7 +16,7 @@ from langchain_embedding_adapter.generation.answers import AnswerFile
 
 FIELDS = ("chunk", "document", "text", "questions", "answer")
 """What every kept answer holds."""
-FILE = ".jsonl"
+FILE, SHARDS = ".jsonl", ".shards"
 ASKED, FAILED = "asked", "failed"
 """Folders beside shards, for as long as a run lasts: what each asks, and what it gave up."""
 
@@ -99,12 +99,16 @@ class Place:
 
     def __init__(self, path: str | Path | None, *, on_ray: bool) -> None:
         self._path = None if path is None else str(path)
-        self.passing = on_ray and self._path is not None and self._path.endswith(FILE)
+        stem = self._path.removesuffix(FILE) if self._path and self._path.endswith(FILE) else None
+        passing = None if stem is None else stem + SHARDS
+        self.passing = passing is not None and (on_ray or Path(passing).is_dir())  # else a killed run on Ray left them
         self.shards: ShardFolder | None = None
         remote = self._path is not None and "://" in self._path
         if not on_ray:
             if remote:
                 raise ValueError(f"expected a file of this machine, got {path}; engine='ray' writes to any file system")
+            if passing is not None and self.passing:
+                self.shards = ShardFolder(passing)
             return
         if self._path is None:
             raise ValueError(
@@ -113,7 +117,7 @@ class Place:
             )
         if self.passing and remote:
             raise ValueError(f"expected a folder, got {path}; answers are gathered in a file on this machine only")
-        self.shards = ShardFolder(self._path.removesuffix(FILE) + ".shards" if self.passing else self._path)
+        self.shards = ShardFolder(passing or self._path)
 
     def __str__(self) -> str:
         return self._path or ""

@@ -185,6 +185,24 @@ def test_what_a_killed_run_left_is_taken_over(tmp_path: Path, path: str, folder:
         assert answers.answers.keys() == {ask.key for ask in ASKS[:8]}
 
 
+def test_a_run_here_takes_over_what_a_killed_one_on_ray_left(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(about: dict[str, Any]) -> str:
+        asked.append(about["passage"])
+        return f"What is said in {len(about['passage'])} letters?"
+
+    whole = generate_qa_pairs(CHUNKS, chain=RunnableLambda(answer), path=tmp_path / "whole.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "whole.jsonl").read_text().splitlines()]
+    left = ShardFolder(tmp_path / "kept.shards" / "answers")
+    left.write("part-0-old", rows[:5])
+    left.journal("part-1-old").append(rows[5]["key"], rows[5])
+    asked.clear()
+    assert generate_qa_pairs(CHUNKS, chain=RunnableLambda(answer), path=tmp_path / "kept.jsonl") == whole
+    assert sorted(asked) == sorted(row["text"] for row in rows[6:])
+    assert not (tmp_path / "kept.shards").exists()
+
+
 def test_one_run_at_a_time_in_a_folder_of_this_machine(tmp_path: Path) -> None:
     with (
         Place(tmp_path / "kept", on_ray=True).answers(),
