@@ -55,12 +55,16 @@ class SampledProblem:
         config: TrainingConfig,
         question_weights: QuestionWeights | None,
     ) -> None:
-        self.vectors, self.centre, self.config = vectors, centre, config
+        self.centre, self.config = centre, config
         self.device = pick_device(config.device, "cpu")
         self.weights = pair_weights(vectors, question_weights or {})
         self.importance = np.bincount(vectors.pair_rows, self.weights, len(vectors.relevant))
         self.counting = np.flatnonzero(self.importance > 0)
-        rows = np.arange(len(vectors.passages)) if config.negatives == "all" else np.unique(vectors.relevant.flat)
+        rows = np.arange(len(vectors.passages))
+        if config.negatives == "asked":
+            rows = np.unique(vectors.relevant.flat)
+            vectors = vectors.heard_about(rows)
+        self.vectors = vectors
         inputs = vectors.queries.shape[1] + (centre.bias is not None)
         needed = 4 * (len(rows) * vectors.passages.shape[1] + len(self.counting) * inputs)
         self.in_memory = 2 * needed <= config.memory_bytes

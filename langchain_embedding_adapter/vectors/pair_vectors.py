@@ -178,16 +178,19 @@ class PairVectors:
 
     def among(self, rows: NDArray[np.integer[Any]]) -> PairVectors:
         """The same questions among these passages alone, ``rows`` ascending; every relevant one must be there."""
-        kept = np.isin(self.listed.flat, rows)
-        listed = self.listed.where(kept)
+        heard = self.heard_about(rows)
         return replace(
-            self,
+            heard,
             passage_ids=ids_at(self.passage_ids, rows),
             passages=self.passages[rows],
             relevant=self.relevant.like(np.searchsorted(rows, self.relevant.flat)),
-            listed=listed.like(np.searchsorted(rows, listed.flat)),
-            opinions=self.opinions.where(kept),
+            listed=heard.listed.like(np.searchsorted(rows, heard.listed.flat)),
         )
+
+    def heard_about(self, rows: NDArray[np.integer[Any]]) -> PairVectors:
+        """The same vectors with a teacher's opinions of these passages alone, ``rows`` ascending."""
+        kept = np.isin(self.listed.flat, rows)
+        return replace(self, listed=self.listed.where(kept), opinions=self.opinions.where(kept))
 
 
 def unit(vectors: Floats) -> Floats:

@@ -118,6 +118,20 @@ def test_a_teacher_is_heard() -> None:
     assert np.abs(untaught.weight - exact.weight).max() > 1e-2
 
 
+def test_a_teacher_is_heard_about_the_passages_that_take_part() -> None:
+    """Of 600 passages a fifth are asked about, and its lists hold others too."""
+    vectors = made(questions=60, passages=600)
+    random = np.random.default_rng(1)
+    listed = Ragged.of(np.union1d(right[:1], random.choice(600, 8)) for right in vectors.relevant)
+    taught = replace(vectors, listed=listed, opinions=listed.like(random.normal(size=len(listed.flat))))
+    config = replace(EXACT, negatives_drawn=600, teacher_share=0.4)
+    exact, _ = fit_linear_exactly(taught, START, config)
+    found, _ = fit_linear_sampled(taught, START, config)
+    untaught, _ = fit_linear_sampled(vectors, START, config)
+    assert np.abs(found.weight - exact.weight).max() < 1e-3
+    assert np.abs(untaught.weight - exact.weight).max() > 1e-2
+
+
 def test_a_twentieth_of_the_passages_teaches_nearly_as_well() -> None:
     vectors = made()
     config = replace(EXACT, negatives_drawn=60)
