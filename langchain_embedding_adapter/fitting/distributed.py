@@ -175,8 +175,7 @@ def reduced(objective: Objective, ranks: Ranks) -> Objective:
         def mine(point):  # the loss and gradient of this rank's share: blocks[ranks.rank :: ranks.count]
             ...
 
-        losses: list[float] = []
-    share = reduced(mine, ranks)
+        share = reduced(mine, ranks)
 
         def objective(point):
             loss, gradient = share(point)
