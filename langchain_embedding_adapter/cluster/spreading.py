@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from langchain_embedding_adapter.engines import RayEngine
 
 MOST_TASKS = 10_000
 """Ray Data keeps a book of its tasks; beyond so many shards, a task takes several, one after the other."""
+FAILED = "a worker failed"
+"""What stands in the place of what a work said, if it raised an error."""
 
 
 class ShardWork(Protocol):
@@ -61,7 +64,11 @@ def spread(engine: RayEngine, shards: Sequence[str], work: ShardWork) -> Iterato
     )  # Ray Data's actors are restarted, and their tasks given out again, as often as it takes
     try:
         for row in told.iter_rows():
-            yield str(row["shard"]), json.loads(row["told"])
+            said = json.loads(row["told"])
+            if FAILED in said:
+                why, where = said[FAILED]
+                raise RuntimeError(f"a worker failed at {row['shard']}: {why}") from ThereError(where)
+            yield str(row["shard"]), said
     except ray.exceptions.RayTaskError as error:
         raise RuntimeError(f"a worker failed: {_cause(error)!r}") from error
 
@@ -69,17 +76,29 @@ def spread(engine: RayEngine, shards: Sequence[str], work: ShardWork) -> Iterato
 class Worker:
     """An actor's side.
 
+    What goes wrong comes back in words: of an error that is raised in an actor, Ray Data tells only that there was one.
+
     Args:
         content: The work, packed.
     """
 
     def __init__(self, content: bytes) -> None:
-        self._work: ShardWork = unpacked(content)
+        self._content = content
+        self._work: ShardWork | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The work of one shard."""
         (shard,) = batch["shard"]
-        return {"shard": np.asarray([shard]), "told": np.asarray([json.dumps(self._work(str(shard)))])}
+        try:
+            self._work = self._work or unpacked(self._content)
+            said = self._work(str(shard))
+        except Exception as error:  # whatever a model raises
+            said = {FAILED: [repr(error), traceback.format_exc()]}
+        return {"shard": np.asarray([shard]), "told": np.asarray([json.dumps(said)])}
+
+
+class ThereError(Exception):
+    """An error in a worker, with the lines that led to it there."""
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -38,6 +38,7 @@ from langchain_embedding_adapter import (
 )
 from langchain_embedding_adapter.cluster.clients import packed, unpacked
 from langchain_embedding_adapter.cluster.connecting import connected
+from langchain_embedding_adapter.cluster.spreading import spread
 from tests.openai_server import OpenAIServer
 from tests.writer import Writer, notes
 
@@ -121,6 +122,27 @@ def test_what_is_started_is_stopped_and_nothing_else(tmp_path: Path) -> None:
 def cluster() -> Iterator[Any]:
     with small_cluster() as made:
         yield made
+
+
+class Nowhere:
+    """Fails in a worker, as it is made there or at its shard."""
+
+    def __init__(self, *, at_once: bool) -> None:
+        self.at_once = at_once
+
+    def __setstate__(self, state: dict[str, bool]) -> None:
+        if state["at_once"]:
+            raise ValueError("there is no key")
+
+    def __call__(self, shard: str) -> dict[str, Any]:
+        raise ValueError(f"{shard} is nowhere")
+
+
+@pytest.mark.parametrize(("at_once", "why"), [(True, "there is no key"), (False, "part-1 is nowhere")])
+def test_what_goes_wrong_in_a_worker_is_told(cluster: Any, at_once: bool, why: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"a worker failed at part-1: ValueError\('{why}'\)") as told:
+        list(spread(RayEngine(workers=1), ["part-1"], Nowhere(at_once=at_once)))
+    assert "in __call__" in str(told.value.__cause__)
 
 
 def test_the_same_as_here_row_for_row(cluster: Any, tmp_path: Path) -> None:
