@@ -17,11 +17,17 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting import QuestionWeights
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, QueryMap
-from langchain_embedding_adapter.selection.choice import VALIDATION, Gains, Selection, gains_of, standard_error
+from langchain_embedding_adapter.selection.choice import (
+    Gains,
+    Selection,
+    deciding,
+    gains_of,
+    standard_error,
+)
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
 from langchain_embedding_adapter.selection.folds import Fold, topic_folds
 from langchain_embedding_adapter.selection.sampling import LARGEST, sample_of
-from langchain_embedding_adapter.vectors import PairVectors, Ragged
+from langchain_embedding_adapter.vectors import PairVectors
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ def select_cautiously(
         question_weights: How much questions count in the fit, by id.
     """
     if validation is not None:
-        folds = {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
+        folds = deciding(vectors, validation, config, LARGEST)
     else:
         folds = {OTHER_STYLES: _style_folds(vectors, styles, config)}
     fitted = QueryMap("convex", config.scale, config.ridge, config.negatives, taught=bool(vectors.listed))

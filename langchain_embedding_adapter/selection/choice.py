@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -299,8 +299,21 @@ def fit_chosen(
     question_weights: QuestionWeights | None = None,
     fit_by_descent: FitByDescent | None = None,
     engine: RayEngine | None = None,
+    lighten: bool = True,
 ) -> tuple[BaseAdapter, History]:
-    """The winner, fitted to all questions; its history has a row an evaluation of the objective."""
+    """The winner, fitted to all questions; its history has a row an evaluation of the objective.
+
+    Args:
+        vectors: All questions.
+        chosen: The winner.
+        start: Where training starts.
+        config: The settings.
+        question_weights: How much questions count, by id.
+        fit_by_descent: Fits an adapter of a kind that has no optimum to solve for.
+        engine: A Ray cluster that fits a linear map.
+        lighten: Whether the ridge may be lighter than the winner's where the fit is sampled and held-out questions gain
+            by it: not where a gain on them is no gain.
+    """
     if chosen == BASE:
         return start, [{"step": 0}]
     if fit_by_descent is not None and chosen.map.method in DESCENDING:
@@ -309,7 +322,7 @@ def fit_chosen(
     history: History = [{"step": 0}, {"step": 1}]
     if chosen.map.method == "convex":
         settings = chosen.map.settings(config)
-        options: dict[str, Any] = {"question_weights": question_weights, "lighten": True, "engine": engine}
+        options: dict[str, Any] = {"question_weights": question_weights, "lighten": lighten, "engine": engine}
         fitted, history = fit_linear(vectors, linear, settings, **options)
         linear = moved(linear, fitted, chosen.map.strength)
     elif chosen.map.method in CLOSED_FORMS:
@@ -334,9 +347,10 @@ def fit_chosen(
 def deciding(
     vectors: PairVectors, validation: PairVectors, config: TrainingConfig, sampled: int
 ) -> dict[str, list[Fold]]:
-    """The questions that decide, in the place of folds; of more to learn from than can be, a part."""
-    if not feasible(vectors, config):
-        vectors, validation = sample_with(vectors, validation, sampled, config.seed)
+    """The questions that decide, in the place of folds; of more questions or passages than can be, a part."""
+    few = feasible(vectors, config)
+    if not (few and feasible(validation, replace(config, negatives="all"))):
+        vectors, validation = sample_with(vectors, validation, len(vectors) if few else sampled, config.seed)
     return {VALIDATION: [Fold(vectors, validation, Ragged.empty(len(validation.query_ids), np.intp))]}
 
 

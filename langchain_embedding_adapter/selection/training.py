@@ -161,7 +161,13 @@ def with_caution(task: Task) -> Trained:
         vectors, styles, task.start, task.config, validation=validation, question_weights=task.weights
     )
     fitted, history = fit_chosen(
-        vectors, selection.chosen, task.start, task.config, question_weights=task.weights, engine=task.engine
+        vectors,
+        selection.chosen,
+        task.start,
+        task.config,
+        question_weights=task.weights,
+        engine=task.engine,
+        lighten=False,  # held-out pseudo-questions would tell, and gain by whatever is learned from others
     )
     ((kind, report),) = selection.reports.items()
     if kind != VALIDATION:

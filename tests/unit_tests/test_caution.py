@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from langchain_embedding_adapter import AdapterTrainer, QADataset, TrainingConfig, TwoLayerAdapter, evaluate_retrieval
+from langchain_embedding_adapter.fitting import sampled
+from langchain_embedding_adapter.selection import caution
 from langchain_embedding_adapter.selection.candidates import BASE
 from langchain_embedding_adapter.selection.caution import CAUTIOUS, FULL, WEAK, trusted
 from tests.small_world import AngleEmbeddings, world
@@ -108,6 +110,39 @@ def test_real_questions_beside_pseudo_ones_are_the_check(base: AngleEmbeddings, 
 def test_pseudo_questions_train_linear_maps_only(base, dataset: QADataset, adapter) -> None:
     with pytest.raises(ValueError, match="pseudo-questions train a linear map"):
         AdapterTrainer(base).train(pseudo(dataset), adapter=adapter)
+
+
+def test_pseudo_questions_decide_on_no_lighter_ridge(base, dataset: QADataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that is too large for the memory asks held-out questions; a gain on pseudo-questions is no gain."""
+    asked = []
+
+    def lightest(problem, order, size, point, *_):
+        asked.append(problem.config.ridge)
+        return problem.config.ridge, point
+
+    monkeypatch.setattr(sampled, "lightest_ridge", lightest)
+    config = replace(CONFIG, memory_grid=(), closed_forms=())
+    result = AdapterTrainer(base, config=config).train(pseudo(dataset), memory="1kB")
+    assert "ridge" in result.history[-1]
+    assert not asked
+    AdapterTrainer(base, config=config).train(dataset, memory="1kB")
+    assert asked
+
+
+def test_many_pseudo_questions_are_checked_on_a_part(base, dataset: QADataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    examined = caution.cross_validate
+    monkeypatch.setattr(caution, "LARGEST", 30)
+    monkeypatch.setattr(
+        caution,
+        "cross_validate",
+        lambda folds, *given, **more: seen.append(folds) or examined(folds, *given, **more),
+    )
+    trainer = AdapterTrainer(base, config=replace(CONFIG, exact_entries=100))
+    result = trainer.train(pseudo(dataset), validation=real(10))
+    ((fold,),) = seen[0].values()
+    assert (len(fold.fitted), len(fold.examined)) == (30, 20)
+    assert result.improved
 
 
 def test_evaluating_on_pseudo_questions_is_no_gain_and_says_so(base, dataset: QADataset, caplog) -> None:

@@ -56,6 +56,19 @@ def test_questions_that_decide_stay_on_the_same_passages(monkeypatch: pytest.Mon
     assert fitted.passages is not validation.passages
 
 
+def test_few_questions_decide_among_a_part_of_very_many_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fit of sixty questions is small, and yet not all passages may be held."""
+    monkeypatch.setattr(sampling, "RANKED_PASSAGES", 50)
+    vectors = made(questions=100)
+    learned, judges = vectors.rows(np.arange(60)), vectors.rows(np.arange(60, 100))
+    asked = len(np.unique(vectors.relevant.flat))
+    for memory, held in (("1GB", 1200), ("50kB", asked + 50)):
+        (fold,) = choice.deciding(learned, judges, TrainingConfig(memory=memory), 3072)[choice.VALIDATION]
+        assert (len(fold.fitted), len(fold.examined), len(fold.examined.passages)) == (60, 40, held)
+    (fold,) = choice.deciding(learned, judges, TrainingConfig(exact_entries=1), 20)[choice.VALIDATION]
+    assert (len(fold.fitted), len(fold.examined)) == (20, 40)
+
+
 def test_other_passages_are_drawn_from_all() -> None:
     random = np.random.default_rng(0)
     asked = np.array([5, 17, 900_000])
