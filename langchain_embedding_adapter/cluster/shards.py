@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from langchain_embedding_adapter._extras import require_extra
-from langchain_embedding_adapter._files import write_atomically
+from langchain_embedding_adapter._files import lock_file, write_atomically
 
 Rows = list[dict[str, Any]]
 AT_A_TIME = 16
@@ -61,6 +61,22 @@ class ShardFolder:
     def within(self, name: str, suffix: str | None = None) -> ShardFolder:
         """A folder within this one."""
         return ShardFolder(f"{self.path.rstrip('/')}/{name}", suffix or self.suffix)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the only one who writes to a folder on this machine; an object store knows no such claim.
+
+        Raises:
+            RuntimeError: If another process has claimed it.
+        """
+        if not self.is_local:
+            yield
+            return
+        Path(self.local_path).mkdir(parents=True, exist_ok=True)
+        with Path(self._at(".lock")).open("a+b") as file:
+            if not lock_file(file):
+                raise RuntimeError(f"another process is writing to {self}; wait for it to end, or name another path")
+            yield
 
     def names(self) -> list[str]:
         """The shards whose file stands, by name."""

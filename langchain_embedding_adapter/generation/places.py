@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from langchain_embedding_adapter._files import lock_file, write_atomically
+from langchain_embedding_adapter._files import write_atomically
 from langchain_embedding_adapter.cluster.shards import ShardFolder, to_lines
 from langchain_embedding_adapter.generation.answers import AnswerFile
 
@@ -42,34 +42,22 @@ class AnswerFolder:
     def __init__(self, shards: ShardFolder, fields: tuple[str, ...]) -> None:
         self.answers: dict[str, dict[str, Any]] = {}
         self._shards, self._fields = shards, fields
-        self._lock: IO[bytes] | None = None
+        self._claim = contextlib.ExitStack()
 
     def __enter__(self) -> AnswerFolder:
-        if self._shards.is_local:
-            folder = Path(self._shards.local_path)
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("a+b")
-            if not lock_file(self._lock):
-                self._lock.close()
-                raise RuntimeError(
-                    f"another process is writing answers to {self._shards}; wait for it to end, or name another path"
-                )
-        try:
+        with contextlib.ExitStack() as claim:
+            claim.enter_context(self._shards.claimed())
             for rows in self._shards.read_many(self._shards.names()):
                 for row in rows:
                     self.append(row)
             for name in self._shards.unfinished():
                 for row in self._shards.journal(name).rows():
                     self.append(row)
-        except BaseException:
-            self.__exit__()
-            raise
+            self._claim = claim.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._claim.close()
 
     def append(self, row: dict[str, Any]) -> None:
         """Know an answer that stands in a shard."""

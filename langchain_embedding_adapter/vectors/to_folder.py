@@ -112,7 +112,7 @@ def embed_texts(
         FileNotFoundError: If there are no texts.
         ValueError: If a text is blank, or ``path`` holds vectors of another model.
         RuntimeError: If texts could not be embedded: ``path``/failed holds them with the reasons, and what could be is
-            kept.
+            kept; or if another process embeds into the same folder of this machine.
     """
     if role not in NAMED:
         raise ValueError(f"expected role 'document' or 'query', got {role!r}")
@@ -172,7 +172,11 @@ class _Table:
         self.size = LOCAL_SHARD if chosen is None else chosen.shard_size
 
     def embed(self, source: TextSource, force: Force, show_progress: bool | None) -> EmbeddingSummary:
-        """Embed what is not done yet."""
+        """Embed what is not done yet, with the folder to itself."""
+        with self.folder.parts.claimed():
+            return self._embed(source, force, show_progress)
+
+    def _embed(self, source: TextSource, force: Force, show_progress: bool | None) -> EmbeddingSummary:
         started = time.monotonic()
         plan = self._agree_on(source)
         done = set(self.folder.parts.names())

@@ -71,7 +71,7 @@ def test_the_folder_holds_what_memory_would(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "vectors" / "about.json").read_text())
     assert about["query_model"] == about["passage_model"] == "AngleEmbeddings"
     left = {file.name for file in (tmp_path / "vectors" / "passages").iterdir() if not file.name.startswith("part-")}
-    assert left == {"plan.json"}
+    assert left == {".lock", "plan.json"}
     again = AngleEmbeddings()
     assert_same(embed_dataset(again, repeated(), path=tmp_path / "vectors"), opened)
     assert (again.queries, again.documents) == ([], [])
@@ -205,6 +205,17 @@ def test_another_models_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds vectors of AngleEmbeddings \(document\), and Other \(document\)"):
         embed_dataset(AngleEmbeddings(), repeated(), document_embeddings=Other(), path=tmp_path / "vectors")
     assert_same(open_pair_vectors(tmp_path / "vectors"), before)  # it is as good as it was
+
+
+def test_one_at_a_time_embeds_into_a_folder(tmp_path: Path) -> None:
+    class Greedy(AngleEmbeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            with pytest.raises(RuntimeError, match=r"another process is writing to .*passages; wait for it to end"):
+                embed_dataset(Greedy(), repeated(), path=tmp_path / "vectors")
+            return super().embed_documents(texts)
+
+    opened = embed_dataset(Greedy(), repeated(), path=tmp_path / "vectors")
+    assert_same(opened, embed_dataset(AngleEmbeddings(), repeated()))
 
 
 def test_what_needs_a_folder_and_what_does_not_go_with_one(tmp_path: Path) -> None:
