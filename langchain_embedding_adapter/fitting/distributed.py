@@ -58,7 +58,7 @@ def fit_linear_on_ranks(
         ValueError: If the ranks were started on different data or settings, or there are fewer passages than ranks.
         RuntimeError: If another rank has failed, or did not come within the group's timeout.
     """
-    _check_alike(vectors, adapter, config, question_weights or {}, ranks)
+    check_alike(vectors, adapter, config, question_weights or {}, ranks)
     start, counting = adapter, np.arange(len(vectors.queries))
     if question_weights:
         counting = np.flatnonzero([question_weights.get(query, 1) > 0 for query in vectors.query_ids])
@@ -153,7 +153,7 @@ def _of_block(block: Block, scores: Tensor, teacher_share: float, ranks: Ranks) 
     return loss, gradient
 
 
-def _check_alike(
+def check_alike(
     vectors: PairVectors, adapter: LinearAdapter, config: TrainingConfig, weights: QuestionWeights, ranks: Ranks
 ) -> None:
     """See that all ranks are about to do the same."""

@@ -206,7 +206,10 @@ def test_ranks_that_were_started_on_different_things_are_told() -> None:
     def other_weights(ranks: Ranks) -> None:
         fit_linear_on_ranks(vectors, start, CONFIG, ranks, question_weights={"q1": 1.0 + ranks.rank})
 
-    for work in (other_settings, other_vectors, other_weights):
+    def other_seeds_of_a_sample(ranks: Ranks) -> None:
+        on_ranks.fit_on_ranks(vectors, start, replace(CONFIG, exact_entries=1, seed=ranks.rank), ranks)
+
+    for work in (other_settings, other_vectors, other_weights, other_seeds_of_a_sample):
         with pytest.raises(ValueError, match="start them on the same data with the same settings"):
             on_threads(2, work)
 
@@ -288,6 +291,17 @@ def test_what_is_too_much_for_the_ranks_is_sampled(settings, exact, monkeypatch:
         monkeypatch.setattr(on_ranks, name, lambda *_, name=name, **__: asked.append(name) or (start, []))
     on_threads(2, lambda ranks: on_ranks.fit_on_ranks(vectors, start, replace(CONFIG, **settings), ranks))
     assert asked == 2 * ["fit_linear_on_ranks" if exact else "fit_linear_sampled"]
+
+
+def test_the_ranks_of_a_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a machine's by default, for all of them; an amount that is given is each one's."""
+    vectors, start = some_vectors(), LinearAdapter(DIMENSIONS, DIMENSIONS)
+    given = []
+    monkeypatch.setattr(on_ranks, "fit_linear_sampled", lambda *found, **_: given.append(found[2]) or (start, []))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    for memory in (None, "1MB"):
+        on_ranks.fit_on_ranks(vectors, start, replace(CONFIG, exact_entries=1, memory=memory), Ranks())
+    assert [config.memory_bytes for config in given] == [TrainingConfig().memory_bytes // 4, 1_000_000]
 
 
 def test_a_start_of_another_kind_is_refused(tmp_path) -> None:
