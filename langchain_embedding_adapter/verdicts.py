@@ -1,16 +1,28 @@
-"""Which errors pass, which never will, and how long a server asks us to wait.
+"""Which errors pass, which never will, and how long to wait: what a server asks for, and what patience we have.
 
 Providers' packages have no error class in common; the HTTP status behind an error is what they share.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
 Verdict = Literal["never", "not this one", "later", "unknown"]
+
+FIRST_WAIT = 1.0
+"""Seconds before the second attempt, doubled for each further one; half of it is left to chance."""
+LONGEST_WAIT = 60.0
+"""Most seconds that we wait of our own accord."""
+LONGEST_ASKED = 600.0
+"""A server that asks for more seconds than this ends the run."""
+ATTEMPTS_OF_UNKNOWN = 3
+"""Attempts after an error of which nothing is known: a garbled answer passes, a caller's own mistake does not."""
+HOPELESS = 10
+"""So many inputs that failed for good, with none answered between them, end the run."""
 
 
 def verdict_on(error: BaseException) -> Verdict:
@@ -62,3 +74,9 @@ def retry_after(error: BaseException) -> float | None:
         date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
         return max(0.0, (date - datetime.now(timezone.utc)).total_seconds())
     return None
+
+
+def own_wait(attempts: int) -> float:
+    """The seconds that we wait of our own accord after so many attempts."""
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempts - 1))
+    return random.uniform(longest / 2, longest)  # noqa: S311 no secret

@@ -10,8 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-HOPELESS = 10
-"""So many calls that failed for good, with none answered between them, end the run."""
+from langchain_embedding_adapter.verdicts import HOPELESS
 
 
 @dataclass(frozen=True)

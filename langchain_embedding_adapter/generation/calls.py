@@ -25,20 +25,20 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_executor_for_config, merge_configs
 
 from langchain_embedding_adapter.generation.account import Account, Opener, Spent
-from langchain_embedding_adapter.generation.errors import Verdict, retry_after, said, verdict_on
+from langchain_embedding_adapter.generation.errors import said
+from langchain_embedding_adapter.verdicts import (
+    ATTEMPTS_OF_UNKNOWN,
+    LONGEST_ASKED,
+    Verdict,
+    own_wait,
+    retry_after,
+    verdict_on,
+)
 
 logger = logging.getLogger(__name__)
 
-FIRST_WAIT = 1.0
-"""Seconds before the second attempt, doubled for each further one; half of it is left to chance."""
-LONGEST_WAIT = 60.0
-"""Most seconds that we wait of our own accord."""
-LONGEST_ASKED = 600.0
-"""A server that asks for more seconds than this ends the run."""
 LONGEST_SLEEP = 0.5
 """Seconds after which whoever waits looks again whether the run goes on, and whether the server asks for more."""
-ATTEMPTS_OF_UNKNOWN = 3
-"""Attempts after an error of which nothing is known: a garbled answer passes, a chain's own mistake does not."""
 Inputs = list[Any]
 OnAnswer = Callable[[int, Any], None]
 OnFailure = Callable[[int, Exception], None]
@@ -272,9 +272,8 @@ class Calls:
                 now = time.monotonic()
                 if now + asked > self._resume_at:
                     self._resume_at, self._spread = now + asked, min(1.0, asked)
-                longest = min(LONGEST_WAIT, FIRST_WAIT * 2**number)
                 if number or not asked:  # who is turned away again waits longer than the server says
-                    tries.not_before = now + random.uniform(longest / 2, longest)  # noqa: S311 no secret
+                    tries.not_before = now + own_wait(number + 1)
                 return True
             else:
                 reason = self.account.gave_up(repr(error))

@@ -1,13 +1,9 @@
-"""Which errors a model's calls meet: an answer that is empty, and what is known of any other."""
+"""An answer that is empty is an error, which a model's next one may not be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from langchain_embedding_adapter.verdicts import Verdict, retry_after, status_of, verdict_on
-
-__all__ = ["EmptyAnswerError", "Verdict", "retry_after", "said", "status_of", "verdict_on"]
 
 
 class EmptyAnswerError(ValueError):

@@ -5,7 +5,6 @@ A batch that is refused is halved until the texts are alone that are to blame; t
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +15,16 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_embedding_adapter.vectors.pair_vectors import Floats
-from langchain_embedding_adapter.verdicts import retry_after, verdict_on
+from langchain_embedding_adapter.verdicts import (
+    ATTEMPTS_OF_UNKNOWN,
+    HOPELESS,
+    LONGEST_ASKED,
+    own_wait,
+    retry_after,
+    verdict_on,
+)
 
-FIRST_WAIT = 1.0
-"""Seconds before the second attempt, doubled for each further one; half of it is left to chance."""
-LONGEST_WAIT = 60.0
-LONGEST_ASKED = 600.0
-"""A server that asks for more seconds than this ends the work."""
 ATTEMPTS = 8
-ATTEMPTS_OF_UNKNOWN = 3
-"""Attempts after an error of which nothing is known."""
-HOPELESS = 10
-"""So many texts that were refused, with none taken between them, end the work."""
 QUERY_CONCURRENCY = 8
 
 Found = list[Floats | str | None]
@@ -119,7 +116,7 @@ class PatientModel:
                     raise RefusedError(repr(error)) from error
                 if number + 1 == ATTEMPTS:
                     raise StoppedError(f"{ATTEMPTS} attempts failed: {error!r}") from error
-            _wait(number, asked)
+            time.sleep(max(asked, own_wait(number + 1)))
         raise AssertionError("the last attempt returns or raises")
 
 
@@ -130,8 +127,3 @@ def _array(vectors: Any, expected: int) -> Floats:
         lengths = sorted({len(vector) for vector in vectors})
         raise ValueError(f"the model gave vectors of different lengths: {lengths}")
     return np.asarray(vectors, dtype=np.float32)
-
-
-def _wait(number: int, asked: float) -> None:
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2**number)
-    time.sleep(max(asked, random.uniform(longest / 2, longest)))  # noqa: S311 no secret

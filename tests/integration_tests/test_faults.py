@@ -17,8 +17,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_qa_pairs
-from langchain_embedding_adapter.generation import calls
+from langchain_embedding_adapter import QADataset, agenerate_qa_pairs, generate_qa_pairs, verdicts
 from tests.openai_server import LIGHT, WEIGHTS, Ask, OpenAIServer, letters, mixed, stormy
 
 CHUNKS = {"threads": 1200, "asynchronous": 1000}
@@ -34,7 +33,7 @@ Client = Callable[..., ChatOpenAI]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(verdicts, "FIRST_WAIT", 0.02)
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.02)
 
 
@@ -210,7 +209,7 @@ def test_a_dead_server_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(verdicts, "FIRST_WAIT", 0.001)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and nobody listens
         server = OpenAIServer(port=unused.getsockname()[1])

@@ -17,10 +17,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from langchain_embedding_adapter.generation import calls as module
-from langchain_embedding_adapter.generation.account import HOPELESS
+from langchain_embedding_adapter import verdicts
 from langchain_embedding_adapter.generation.calls import CallLimits, Calls
-from langchain_embedding_adapter.generation.errors import retry_after, verdict_on
+from langchain_embedding_adapter.verdicts import retry_after, verdict_on
 
 
 class HTTPError(Exception):
@@ -35,7 +34,7 @@ class HTTPError(Exception):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(verdicts, "FIRST_WAIT", 0.0)
 
 
 @pytest.fixture(params=["threads", "asynchronous"])
@@ -118,7 +117,7 @@ def test_an_error_that_never_passes_ends_the_run(run, error: HTTPError) -> None:
 
 def test_many_failures_in_a_row_end_the_run(run) -> None:
     _, calls = run(failing({number: [ValueError("odd")] * 3 for number in range(10_000)}), list(range(10_000)))
-    assert calls.calls < 3 * (HOPELESS + 2 * 16)
+    assert calls.calls < 3 * (verdicts.HOPELESS + 2 * 16)
     assert isinstance(calls.fatal, ValueError)
 
 

@@ -18,8 +18,15 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
-from langchain_embedding_adapter import QADataset, QuestionRules, agenerate_qa_pairs, generate_qa_pairs, plan_qa_pairs
-from langchain_embedding_adapter.generation import DEFAULT_PROMPT, calls
+from langchain_embedding_adapter import (
+    QADataset,
+    QuestionRules,
+    agenerate_qa_pairs,
+    generate_qa_pairs,
+    plan_qa_pairs,
+    verdicts,
+)
+from langchain_embedding_adapter.generation import DEFAULT_PROMPT
 from langchain_embedding_adapter.generation.answers import AnswerFile
 
 LOCK = threading.Lock()
@@ -56,7 +63,7 @@ class Writer(SimpleChatModel):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(verdicts, "FIRST_WAIT", 0.0)
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_embedding_adapter import GenerationConfig, QuestionStyle, RayEngine, generate_qa_pairs, plan_qa_pairs
 from langchain_embedding_adapter.cluster.shards import ShardFolder
-from langchain_embedding_adapter.generation.account import HOPELESS, Account
+from langchain_embedding_adapter.generation.account import Account
 from langchain_embedding_adapter.generation.asked import ChunkAsk, ChunkAsker
 from langchain_embedding_adapter.generation.calls import CallLimits
 from langchain_embedding_adapter.generation.chunk_files import read_chunks
 from langchain_embedding_adapter.generation.on_ray import ShardCalls, _Ways
 from langchain_embedding_adapter.generation.places import ASKED, FAILED, Place
+from langchain_embedding_adapter.verdicts import HOPELESS
 
 CHUNKS = [
     Document(f"World{number} has {number} moons.", id=f"w{number}", metadata={"source": f"book{number // 4}"})
