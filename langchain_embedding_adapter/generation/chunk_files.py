@@ -27,7 +27,7 @@ def read_chunks(path: str | Path) -> Iterator[Document]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a row holds no text.
+        ValueError: If a row holds no text, or a line no JSON object.
     """
     require_extra("fsspec", "arrow")
     from fsspec.core import url_to_fs
@@ -47,9 +47,16 @@ def read_chunks(path: str | Path) -> Iterator[Document]:
 
 def _rows(file: Any, name: str) -> Iterator[Mapping[str, Any]]:
     if name.endswith(".jsonl"):
-        for line in file:
-            if line.strip():
-                yield json.loads(line)
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{name}, line {number}, is not valid JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{name}, line {number}: expected a JSON object, got {type(row).__name__}")
+            yield row
         return
     parquet = require_extra("pyarrow.parquet", "arrow")
     for batch in parquet.ParquetFile(file).iter_batches():

@@ -265,9 +265,14 @@ def test_chunks_from_files(tmp_path: Path) -> None:
     assert list(answered.corpus) == [chunk.id for chunk in CHUNKS]
     with pytest.raises(FileNotFoundError, match="no file of chunks"):
         list(read_chunks(tmp_path / "none"))
-    (tmp_path / "wrong.jsonl").write_text('{"words": "a"}\n')
-    with pytest.raises(ValueError, match=r"row 1: expected a chunk with one of text"):
-        list(read_chunks(tmp_path / "wrong.jsonl"))
+    for line, told in [
+        ('{"words": "a"}', "row 1: expected a chunk with one of text"),
+        ('{"text": "a', r"wrong\.jsonl, line 1, is not valid JSON"),
+        ('["text"]', "line 1: expected a JSON object, got list"),
+    ]:
+        (tmp_path / "wrong.jsonl").write_text(f"{line}\n")
+        with pytest.raises(ValueError, match=told):
+            list(read_chunks(tmp_path / "wrong.jsonl"))
 
 
 def chain_of_dict() -> Runnable[Any, Any]:
