@@ -203,6 +203,7 @@ class AdapterTrainer:
             raise ValueError("expected at least one question to train on and one to decide with")
         if expect not in get_args(Future):
             raise ValueError(f"expected expect= one of {', '.join(get_args(Future))}, got {expect!r}")
+        cluster = as_ray(engine)
         pairs = self._checked(dataset, weights or {})
         if teacher is not None and (pairs is None or isinstance(validation, PairVectors)):
             raise ValueError("`teacher` reads texts, and vectors have none: give datasets")
@@ -236,9 +237,11 @@ class AdapterTrainer:
             raise ValueError(f"pseudo-questions train a linear map, with adapter=None or 'linear'; got {adapter!r}")
         check = None
         judges, deciding = (None, None) if validation is None else self._embed(validation, stored)
+        if deciding is not None:
+            _check_alike(vectors, deciding)
         if teacher is not None and pairs is not None:
             vectors, check = self._consult(teacher, (pairs, vectors), (judges, deciding), config)
-        task = Task(pairs, vectors, start, config, deciding, weights, self.show_progress, as_ray(engine))
+        task = Task(pairs, vectors, start, config, deciding, weights, self.show_progress, cluster)
         with Following(callbacks, lambda: settings_of(task, self.embeddings, adapter, expect)) as following:
             if task.pseudo_styles:
                 trained = with_caution(task)
@@ -382,3 +385,17 @@ class AdapterTrainer:
             return dataset, embed_dataset(self.embeddings, dataset, **options)
         dataset = align(dataset, stored)
         return dataset, embed_questions(self.embeddings, dataset, stored, **options)
+
+
+def _check_alike(vectors: PairVectors, deciding: PairVectors) -> None:
+    """See that the questions that decide are compared as those to learn from are.
+
+    Raises:
+        ValueError: If their vectors have other dimensions, or another metric compares them.
+    """
+    one, other = ((part.queries.shape[1], part.passages.shape[1], part.metric) for part in (vectors, deciding))
+    if one != other:
+        raise ValueError(
+            f"`validation` has questions of {other[0]} and passages of {other[1]} dimensions, compared by {other[2]}; "
+            f"expected {one[0]}, {one[1]} and {one[2]}, as the training questions have"
+        )

@@ -30,10 +30,10 @@ from langchain_core.documents import Document
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage
 
-from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models
+from langchain_embedding_adapter import QADataset, WordLlamaEmbeddings, models, open_pair_vectors
 from langchain_embedding_adapter.demo.language_reference import load_language_reference
 from langchain_embedding_adapter.fitting import fit_linear, linear, torchrun
-from langchain_embedding_adapter.vectors import on_ray
+from langchain_embedding_adapter.vectors import PairVectors, on_ray
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = load_language_reference()
@@ -177,12 +177,17 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "load_chat_model", lambda model: QuestionWriter(model=model))
 
 
+def here(vectors: PairVectors | str, *given: Any, engine: Any, **more: Any) -> Any:
+    """What a cluster's workers would fit."""
+    return fit_linear(open_pair_vectors(vectors) if isinstance(vectors, str) else vectors, *given, **more)
+
+
 def without_a_cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let this process do what a Ray cluster is asked to embed or fit, and a folder be every bucket of S3."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.setattr(on_ray, "connected", lambda engine: contextlib.nullcontext())
     monkeypatch.setattr(on_ray, "spread", lambda engine, shards, work: [(shard, work(shard)) for shard in shards])
-    monkeypatch.setattr(linear, "fit_linear_on_ray", lambda *given, engine, **more: fit_linear(*given, **more))
+    monkeypatch.setattr(linear, "fit_linear_on_ray", here)
 
     class Bucket(LocalFileSystem):
         """S3 as a folder."""

@@ -155,7 +155,7 @@ def against_the_exact(
     if result.selection is None:
         raise ValueError("nothing was chosen")
     config = result.selection.chosen.map.settings(TrainingConfig())
-    config = replace(config, ridge=result.history[-1].get("ridge", config.ridge))
+    config = replace(config, ridge=result.history[-1].get("ridge", config.ridge), tolerance=1e-4)
     start = LinearAdapter(result.adapter.in_features, result.adapter.out_features)
     found, losses = {}, {}
     for way, fit in (("exact", fit_linear_exactly), ("sampled", fit_linear_sampled)):

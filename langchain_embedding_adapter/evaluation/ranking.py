@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter.metrics import compute_metrics, top_k
 from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.report.retrieval import RetrievalReport, Scores
-from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
+from langchain_embedding_adapter.vectors import Floats, PairVectors, unit
 from langchain_embedding_adapter.vectors.spool import release
 
 DEFAULT_KS = (5, 10)
@@ -128,8 +128,18 @@ def nearest_passages(vectors: PairVectors, queries: Floats, k: int) -> NDArray[n
 
 def best_of(vectors: PairVectors, queries: Floats, k: int) -> tuple[Floats, NDArray[np.intp]]:
     """What :func:`nearest_passages` ranks by, of the nearest alone, and their rows: each ``(questions, k)``."""
-    found = [_first_of(vectors, queries[at : at + BLOCK], k) for at in range(0, len(queries), BLOCK)]
-    return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])
+    best: Floats = np.zeros((len(queries), 0), dtype=np.float32)
+    rows: NDArray[np.intp] = np.zeros((len(queries), 0), dtype=np.intp)
+    for at, score in _parts(vectors, queries):  # each part of the passages is read once
+        found = [
+            first_of(scores, np.arange(at, at + scores.shape[1]), k)
+            for scores in map(score, range(0, len(queries), BLOCK))
+        ]
+        best = np.hstack([best, np.concatenate([more for more, _ in found])])
+        rows = np.hstack([rows, np.concatenate([which for _, which in found])])
+        if at:
+            best, rows = first_of(best, rows, k)
+    return best, rows
 
 
 def ranking_scores(vectors: PairVectors, rankings: NDArray[np.intp], ks: Sequence[int]) -> Scores:
@@ -158,8 +168,11 @@ def first_of(scores: Floats, rows: NDArray[np.intp], k: int) -> tuple[Floats, ND
     )
 
 
-def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[tuple[int, Floats]]:
-    """What some questions are ranked by, ``(questions, a part of the passages)``, and the part's first row."""
+def _parts(vectors: PairVectors, queries: Floats) -> Iterator[tuple[int, Callable[[int], Floats]]]:
+    """A part of the passages after the other: its first row, and what ranks it for the questions from a row on.
+
+    That is ``(questions, passages)``, of as many questions as are ranked at a time.
+    """
     if vectors.metric == "cosine":
         queries = unit(queries)
     for at in range(0, len(vectors.passages), PASSAGES):
@@ -168,45 +181,34 @@ def _score_blocks(vectors: PairVectors, queries: Floats) -> Iterator[tuple[int, 
             passages = unit(passages)
         elif vectors.metric == "l2":  # |q - d|² = |q|² - 2 (q·d - |d|²/2)
             offsets = np.einsum("ij,ij->i", passages, passages) / 2
-        yield at, queries @ passages.T - offsets
+        yield at, partial(_scores, queries, passages, offsets)
         release(vectors.passages)
 
 
-def _first_of(vectors: PairVectors, queries: Floats, k: int) -> tuple[Floats, NDArray[np.intp]]:
-    """:func:`best_of` of a block of questions."""
-    best: Floats = np.zeros((len(queries), 0), dtype=np.float32)
-    rows: NDArray[np.intp] = np.zeros((len(queries), 0), dtype=np.intp)
-    for at, scores in _score_blocks(vectors, queries):
-        more, found = first_of(scores, np.arange(at, at + scores.shape[1]), k)
-        best, rows = np.hstack([best, more]), np.hstack([rows, found])
-        if at:
-            best, rows = first_of(best, rows, k)
-    return best, rows
+def _scores(queries: Floats, passages: Floats, offsets: Floats | np.float32, at: int) -> Floats:
+    scores: Floats = queries[at : at + BLOCK] @ passages.T - offsets
+    return scores
 
 
 def _right_ranks(vectors: PairVectors, queries: Floats) -> tuple[tuple[int, ...], ...]:
     """The rank of every right passage, from 1; of equal scores the first passage comes first, as in the rankings."""
-    ranks: list[tuple[int, ...]] = []
-    for at in range(0, len(queries), BLOCK):
-        right = vectors.relevant[at : at + BLOCK]
-        found = right.like(_ranks_of(vectors, queries[at : at + BLOCK], right))
-        ranks += [tuple(part.tolist()) for part in found]
-    return tuple(ranks)
-
-
-def _ranks_of(vectors: PairVectors, queries: Floats, right: Ragged[np.intp]) -> NDArray[np.int64]:
-    """``(right passages,)``, the rank of each among all passages, for a block of questions."""
-    own = np.zeros(len(right.flat))
-    first = list(_score_blocks(vectors, queries)) if len(vectors.passages) <= PASSAGES else None
-    for at, scores in first or _score_blocks(vectors, queries):
-        here = (right.flat >= at) & (right.flat < at + scores.shape[1])
-        own[here] = scores[right.rows[here], right.flat[here] - at]
+    right, starts = vectors.relevant, range(0, len(queries), BLOCK)
+    pairs = [(row, right.offsets[row], right.offsets[min(row + BLOCK, len(right))]) for row in starts]
+    rows, own = right.rows, np.zeros(len(right.flat))
+    for at, score in _parts(vectors, queries):
+        for first, start, end in pairs:
+            scores, passages = score(first), right.flat[start:end]
+            here = (passages >= at) & (passages < at + scores.shape[1])
+            own[start:end][here] = scores[rows[start:end][here] - first, passages[here] - at]
     ranks = np.ones(len(own), dtype=np.int64)
-    for at, scores in first or _score_blocks(vectors, queries):
-        for number, (row, passage) in enumerate(zip(right.rows.tolist(), right.flat.tolist(), strict=True)):
-            ranks[number] += int((scores[row] > own[number]).sum())
-            ranks[number] += int((scores[row, : max(0, passage - at)] == own[number]).sum())
-    return ranks
+    for at, score in _parts(vectors, queries):
+        for first, start, end in pairs:
+            scores = score(first)
+            for pair in range(start, end):
+                of_question = scores[rows[pair] - first]
+                ranks[pair] += int((of_question > own[pair]).sum())
+                ranks[pair] += int((of_question[: max(0, right.flat[pair] - at)] == own[pair]).sum())
+    return tuple(tuple(part.tolist()) for part in right.like(ranks))
 
 
 def light(vectors: PairVectors) -> bool:

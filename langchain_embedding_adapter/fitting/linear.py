@@ -51,8 +51,9 @@ def fit_linear(
         first), with the ridge where it may be another. The result is the same bit for bit on any number of threads.
     """
     if engine is not None:
+        whole = vectors.folder or vectors  # a folder is read by each worker, and nothing is sent
         return fit_linear_on_ray(
-            vectors, adapter, config, engine=engine, question_weights=question_weights, lighten=lighten
+            whole, adapter, config, engine=engine, question_weights=question_weights, lighten=lighten
         )
     if feasible(vectors, config):
         return fit_linear_exactly(vectors, adapter, config, question_weights=question_weights)

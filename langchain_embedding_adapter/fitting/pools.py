@@ -25,6 +25,8 @@ from langchain_embedding_adapter.vectors.spool import Floats, Spool, release
 MOST_CELLS = 1024
 REACH = 4
 """The passages of the near cells, over those that are drawn."""
+MOST_READ = 2
+"""So many times those are read at most; of more, a random part."""
 FAR = 0.25
 """Share of the drawn ones that stand for the passages of all other cells."""
 UNIFORM = 0.1
@@ -108,6 +110,9 @@ class Candidates:
         cells = self._near(queries, REACH * size, scale)
         near = np.concatenate([np.arange(self.starts[cell], self.starts[cell + 1]) for cell in cells])
         near = near[~np.isin(near, certain, assume_unique=True)]
+        share = min(1.0, MOST_READ * REACH * size / max(1, len(near)))
+        if share < 1:  # cells of a very large collection
+            near = np.sort(random.choice(near, round(share * len(near)), replace=False))
         others = len(self) - int((self.starts[cells + 1] - self.starts[cells]).sum())
         of_far = min(others, round(FAR * size))
         drawn, chances = self._drawn(queries, near, size - of_far, scale, random)
@@ -115,7 +120,7 @@ class Candidates:
         stands_for = np.full(len(far), others / max(1, of_far))
         kept = ~np.isin(far, certain)
         rows = np.concatenate([certain, drawn, far[kept]])
-        weights = np.concatenate([np.ones(len(certain)), 1 / chances, stands_for[kept]])
+        weights = np.concatenate([np.ones(len(certain)), 1 / (share * chances), stands_for[kept]])
         return Pool(rows.astype(np.int32), np.log(weights).astype(np.float32))
 
     def _near(self, queries: Tensor, reach: int, scale: float) -> Indices:

@@ -87,7 +87,7 @@ def _about_held_out(problem: SampledProblem) -> NDArray[np.bool_]:
 def _figures(level: Level, point: Tensor) -> NDArray[np.float64]:
     """The discounted gain of each question's first right passage, by its estimated rank; in the order of their rows."""
     matrix = as_matrix(level.common.centre, level.common.device) + point
-    found = torch.cat([_of_block(level, block, matrix) for block in level.blocks]).double().cpu().numpy()
+    found = torch.cat([_of_block(level, block, matrix) for block in level.blocks]).cpu().double().numpy()
     return found[np.argsort(level.questions)]
 
 

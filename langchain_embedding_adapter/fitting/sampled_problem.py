@@ -165,10 +165,9 @@ class Level:
         parts = [self.blocks[part::PARTS] for part in range(min(PARTS, len(self.blocks)))]
 
         def of_part(blocks: Sequence[Block], matrix: Tensor) -> tuple[float, Tensor]:
-            gradient, total = torch.zeros_like(matrix), torch.zeros((), dtype=torch.float64, device=device)
-            for block in blocks:
-                total += self._add(block, matrix, gradient)
-            return float(total), gradient
+            gradient = torch.zeros_like(matrix)
+            losses = torch.stack([self._add(block, matrix, gradient) for block in blocks])
+            return float(losses.cpu().double().sum()), gradient
 
         def mine(point: Tensor) -> tuple[float, Tensor]:
             with SideBySide() as pool:

@@ -16,6 +16,9 @@ from langchain_embedding_adapter.config import Future as Future  # read here by 
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.vectors import PairVectors
 
+CROWDED = 10
+"""A memory is no candidate where it would have to merge more than so many questions into each of its entries."""
+
 Family = Literal["default", "linear", "memory", "bridge"]
 Recall = tuple[float, float]
 """Temperature and strength of a memory."""
@@ -109,7 +112,8 @@ def candidates(
     if taught:
         convex += [replace(found, taught=True) for found in convex]
     weak = [replace(found, strength=strength) for found in convex for strength in config.strengths if strength < 1]
-    memories: list[Recall] = [] if family == "linear" else list(config.memory_grid)
+    crowded = family == "default" and questions > CROWDED * config.memory_size
+    memories: list[Recall] = [] if family == "linear" or crowded else list(config.memory_grid)
     remembers = isinstance(start, MemoryAdapter) and not fresh
     if isinstance(start, MemoryAdapter) and remembers:
         memories = [(start.temperature, start.strength)]  # its entries stay, and there is one memory only

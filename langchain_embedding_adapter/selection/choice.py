@@ -213,8 +213,8 @@ def select(
         needed = min(most, enough(_ahead(gains, chosen, expect), sampled))
         if needed <= sampled:
             break
-        logger.info("%d questions do not tell the best candidates apart; examining them on %d", sampled, needed)
-        sampled = needed
+        logger.info("%d questions do not tell the best candidates apart", sampled)
+        sampled = min(most, max(needed, 2 * sampled))
     logger.info("%s", reason)
     return Selection(
         chosen=chosen,

@@ -43,6 +43,7 @@ class PairVectors:
         listed: For each question the rows of the passages that a teacher has scored; empty where there is no teacher.
         opinions: For each question the teacher's scores of these.
         metric: How questions and passages are compared: by cosine, inner product or Euclidean distance.
+        folder: Where :func:`open_pair_vectors` has mapped all of this from; ``None`` for what is anything else.
     """
 
     query_ids: Sequence[str]
@@ -54,6 +55,7 @@ class PairVectors:
     listed: Ragged[np.intp] = NO_ROWS
     opinions: Ragged[np.float64] = NO_SCORES
     metric: Metric = "cosine"
+    folder: str | None = None
 
     def __len__(self) -> int:
         """How many questions there are."""
@@ -158,6 +160,7 @@ class PairVectors:
             relevant, grades = relevant.where(kept), grades.where(kept)
         return replace(
             self,
+            folder=None,
             query_ids=ids_at(self.query_ids, rows),
             queries=self.queries[rows],
             relevant=relevant.take(rows),
@@ -181,6 +184,7 @@ class PairVectors:
         heard = self.heard_about(rows)
         return replace(
             heard,
+            folder=None,
             passage_ids=ids_at(self.passage_ids, rows),
             passages=self.passages[rows],
             relevant=self.relevant.like(np.searchsorted(rows, self.relevant.flat)),

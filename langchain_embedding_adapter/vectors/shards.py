@@ -139,6 +139,7 @@ def open_pair_vectors(folder: str | Path, *, scratch: str | Path | None = None) 
         listed,
         opinions,
         about["metric"],
+        str(folder),
     )
 
 

@@ -6,7 +6,6 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,24 @@ class Spool:
 
     Args:
         shape: Rows and dimensions.
-        in_memory: Whether to hold it; else it is mapped from a file that goes when this object does.
-        folder: Where the file lies; the system's folder for temporary files by default.
+        in_memory: Whether to hold it; else it is mapped from a file that goes when this object does, in the
+            system's folder for temporary files (``TMPDIR``).
     """
 
-    def __init__(self, shape: tuple[int, int], *, in_memory: bool, folder: str | Path | None = None) -> None:
+    def __init__(self, shape: tuple[int, int], *, in_memory: bool) -> None:
         self.in_memory = True
         if in_memory or not min(shape):
             self.array: Floats = np.empty(shape, dtype=np.float32)
             return
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile() as file:
             os.truncate(file.fileno(), 4 * shape[0] * shape[1])
             self.array = np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
         self.in_memory = False
 
     @classmethod
-    def of(
-        cls, blocks: Iterable[Floats], shape: tuple[int, int], *, in_memory: bool, folder: str | Path | None = None
-    ) -> Spool:
+    def of(cls, blocks: Iterable[Floats], shape: tuple[int, int], *, in_memory: bool) -> Spool:
         """A spool that holds these blocks, one after the other."""
-        spool = cls(shape, in_memory=in_memory, folder=folder)
+        spool = cls(shape, in_memory=in_memory)
         at = 0
         for block in blocks:
             spool.array[at : at + len(block)] = block

@@ -43,6 +43,7 @@ from tests.snippets import (
 COUNTED = {  # Python blocks, shell lines
     "benchmarks.md": (0, 3),
     "faq.md": (0, 0),
+    "guides/billion.md": (1, 0),
     "guides/choose.md": (2, 0),
     "guides/large.md": (7, 4),
     "guides/llama-index.md": (11, 0),

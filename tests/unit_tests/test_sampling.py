@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from langchain_embedding_adapter import AdapterTrainer, TrainingConfig, evaluate_retrieval
 from langchain_embedding_adapter.evaluation import ranking
 from langchain_embedding_adapter.evaluation.ranking import compare, look_up, nearest_passages
-from langchain_embedding_adapter.fitting import fit_linear, ridge_path
+from langchain_embedding_adapter.fitting import fit_linear, pools, ridge_path
 from langchain_embedding_adapter.selection import choice, crossvalidation, sampling
+from langchain_embedding_adapter.selection.candidates import candidates
 from langchain_embedding_adapter.selection.choice import folds_of, select
 from langchain_embedding_adapter.selection.sampling import enough, passages_beside, sample_of, sample_with
-from langchain_embedding_adapter.vectors import PairVectors, embed_dataset
+from langchain_embedding_adapter.vectors import PairVectors, embed_dataset, unit
 from tests.small_world import AngleEmbeddings, world
 from tests.unit_tests.test_sampled import START, made
 
@@ -146,6 +148,11 @@ def test_what_vectors_cannot_do_is_said(turned: PairVectors, tmp_path: Path) -> 
         trainer.train(turned, engine="spark")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not in the dataset"):
         trainer.train(turned, weights={"nobody": 2.0})
+    other = replace(turned, queries=turned.queries[:, :5])
+    with pytest.raises(ValueError, match="expected 8, 8 and cosine, as the training questions have"):
+        trainer.train(turned, validation=other)
+    with pytest.raises(ValueError, match="compared by l2"):
+        trainer.train(turned, validation=replace(turned, metric="l2"))
     with pytest.raises(ValueError, match="vectors bring their own passages"):
         evaluate_retrieval(AngleEmbeddings(), turned, search_kwargs={"k": 3})
     trainer.train(turned).report.save(tmp_path / "report.html")
@@ -170,3 +177,32 @@ def test_a_lighter_ridge_where_held_out_questions_gain_by_it(monkeypatch: pytest
     monkeypatch.setattr(ridge_path, "SIGNIFICANT", 1e6)
     _, told = fit_linear(vectors, START, config, lighten=True)
     assert told[-1]["ridge"] == 3.0
+
+
+def test_a_memory_of_too_many_questions_is_no_candidate() -> None:
+    for size, remembers in ((100, True), (99, False)):
+        config = TrainingConfig(memory_size=size)
+        found = candidates(START, config, questions=1000, family="default", all_passages=False)
+        assert any(choice.memory for choice in found) is remembers
+    crowded = candidates(START, TrainingConfig(memory_size=9), questions=1000, family="memory", all_passages=False)
+    assert any(choice.memory for choice in crowded)  # it was asked for
+
+
+def test_cells_that_hold_very_many_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate stays unbiased, and no more is read than is asked for."""
+    monkeypatch.setattr(pools, "MOST_CELLS", 2)
+    monkeypatch.setattr(pools, "MOST_READ", 0.5)
+    vectors = made()
+    problem = pools.Candidates(vectors, np.arange(1200), in_memory=True, seed=0)
+    asked: list[int] = []
+    read = problem.vectors.read
+    monkeypatch.setattr(problem.vectors, "read", lambda rows: asked.append(len(rows)) or read(rows))
+    queries = torch.from_numpy(unit(vectors.queries[:20]))
+    every = (queries @ torch.from_numpy(problem.vectors.array).T * 5).exp()
+    drawn = [problem.draw(queries, np.array([3]), 100, 5.0, (seed,)) for seed in range(300)]
+    assert max(asked) <= 200
+    found = np.array(
+        [(every[:, pool.rows.astype(int)] @ torch.from_numpy(pool.log_weights).exp()).numpy() for pool in drawn]
+    )
+    error = found.std(axis=0) / len(found) ** 0.5
+    assert (np.abs(found.mean(axis=0) - every.sum(dim=1).numpy()) < 4.5 * error).all()
