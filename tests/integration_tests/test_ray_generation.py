@@ -38,7 +38,7 @@ from langchain_embedding_adapter import (
 )
 from langchain_embedding_adapter.cluster.clients import packed, unpacked
 from langchain_embedding_adapter.cluster.connecting import connected
-from langchain_embedding_adapter.cluster.spreading import spread
+from langchain_embedding_adapter.cluster.spreading import Worker, spread
 from tests.openai_server import OpenAIServer
 from tests.writer import Writer, notes
 
@@ -138,11 +138,12 @@ class Nowhere:
         raise ValueError(f"{shard} is nowhere")
 
 
-@pytest.mark.parametrize(("at_once", "why"), [(True, "there is no key"), (False, "part-1 is nowhere")])
-def test_what_goes_wrong_in_a_worker_is_told(cluster: Any, at_once: bool, why: str) -> None:
-    with pytest.raises(RuntimeError, match=rf"a worker failed at part-1: ValueError\('{why}'\)") as told:
-        list(spread(RayEngine(workers=1), ["part-1"], Nowhere(at_once=at_once)))
+def test_what_goes_wrong_in_a_worker_is_told(cluster: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"a worker failed at part-1: ValueError\('part-1 is nowhere'\)") as told:
+        list(spread(RayEngine(workers=1), ["part-1"], Nowhere(at_once=False)))
     assert "in __call__" in str(told.value.__cause__)
+    said = Worker(packed(Nowhere(at_once=True)))({"shard": ["part-1"]})  # its model cannot be made there
+    assert "ValueError('there is no key')" in str(said["told"][0])
 
 
 def test_the_same_as_here_row_for_row(cluster: Any, tmp_path: Path) -> None:
