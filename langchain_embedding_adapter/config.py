@@ -124,7 +124,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("scale", "max_steps", "epochs", "batch_size", "learning_rate", "patience", "tolerance")
-        for name in (*positive, "max_gradient_norm", "teacher_depth", "negatives_drawn"):
+        for name in (*positive, "max_gradient_norm", "teacher_depth", "negatives_drawn", "exact_entries"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         for name in ("ridge", "weight_decay"):
@@ -134,6 +134,7 @@ class TrainingConfig:
             "loss": ("softmax", "margin"),
             "teacher_loss": ("listwise-kl", "margin-mse"),
             "precision": get_args(Precision),
+            "negatives": ("asked", "all"),
         }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:

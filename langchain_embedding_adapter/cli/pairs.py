@@ -33,6 +33,8 @@ def pairs(
     """
     if settings.pseudo == (settings.llm is not None):
         raise WrongUsageError("name the chat model that writes questions with --llm, or ask for --pseudo ones")
+    if settings.pseudo and engine.engine != "local":
+        raise WrongUsageError("pseudo-questions are cut by this process: leave out --engine, or name a chat model")
     check_documents(documents)
     the_run = open_run(run)
     if dry_run:

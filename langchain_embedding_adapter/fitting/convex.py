@@ -39,11 +39,7 @@ def fit_linear_exactly(
     *,
     question_weights: QuestionWeights | None = None,
 ) -> tuple[LinearAdapter, History]:
-    """Fit a linear map to its optimum, all scores looked at one by one.
-
-    Minimises the mean :func:`~langchain_embedding_adapter.losses.multi_positive_softmax` of the scores ``scale ·
-    (W q + b) · d`` plus ``ridge · (‖W − W₀‖² + ‖b − b₀‖²)``, with ``W₀, b₀`` what ``adapter`` holds: the identity when
-    new, yesterday's map when it is trained again.
+    """:func:`~langchain_embedding_adapter.fitting.fit_linear`, all scores looked at one by one.
 
     Returns:
         The fitted adapter, and the loss of every evaluation (of those on all questions, where a part of many was fitted

@@ -173,11 +173,13 @@ class EngineSettings:
         """As ``engine=`` takes it.
 
         Raises:
-            ValueError: If an address comes without Ray.
+            ValueError: If an address or workers come without Ray.
         """
         if self.engine == "local":
             if self.address is not None:
                 raise ValueError(f"an address goes with engine 'ray'; got {self.address!r} and engine 'local'")
+            if self.workers != RayEngine.workers:
+                raise ValueError(f"workers go with engine 'ray'; got {self.workers} and engine 'local'")
             return "local"
         return RayEngine(address=self.address, workers=self.workers)
 

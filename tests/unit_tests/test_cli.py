@@ -288,6 +288,8 @@ def test_a_model_that_drifts_behind_its_name_is_told(command, base: AngleEmbeddi
         (["embed", "run"], 2, "--out"),
         (["embed", "--pairs", "nothing.json", "--out", "x"], 1, "error: there is no file or folder nothing.json"),
         (["embed", "--pairs", "given.json", "--out", "x", "--address", "a"], 1, "an address goes with engine 'ray'"),
+        (["embed", "--pairs", "given.json", "--out", "x", "--workers", "9"], 1, "workers go with engine 'ray'"),
+        (["pairs", "run", "docs", "--pseudo", "--engine", "ray"], 2, "are cut by this process"),
         (["evaluate"], 2, "name either a run, or --adapter and --pairs"),
         (["evaluate", "run", "--adapter", "x"], 2, "name either a run"),
         (["trains"], 2, "No such command 'trains'"),
