@@ -248,8 +248,8 @@ python cookbook/benchmarks/scale.py --growth --write
 
 ## Against the exact objective
 
-The fit that was chosen, once with 2,048 negatives for each block of questions and once with all of them, and how far
-down the exact objective the first comes, of the way that the second does:
+The fit that was chosen, to a tolerance of 0.0001, once with 2,048 negatives for each block of questions and once with
+all of them, and how far down the exact objective the first comes, of the way that the second does:
 
 {exact}
 """
