@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -20,7 +20,6 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_embedding_adapter._extras import require_extra
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
-from langchain_embedding_adapter.calibration import ScoreCalibration
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.embeddings.adapted import AdaptedEmbeddings
 from langchain_embedding_adapter.embeddings.coverage import Coverage
@@ -146,7 +145,7 @@ class AdapterTrainer:
         """Train an adapter, and keep it only if it beats the base on questions it has not seen.
 
         Each distinct text is embedded once. By default many candidates, linear maps with and without a memory, are
-        cross-validated, one is chosen (:mod:`~langchain_embedding_adapter.selection.choice` says how) and fitted to all
+        cross-validated, one is chosen (:mod:`~langchain_embedding_adapter.selection.rule` says how) and fitted to all
         questions.
 
         Args:
@@ -191,6 +190,7 @@ class AdapterTrainer:
         """
         require_extra("torch", "train")
         require_extra("scipy", "train")
+        from langchain_embedding_adapter.provenance import provenance_of
         from langchain_embedding_adapter.selection.thresholds import calibrate as fit_calibration
         from langchain_embedding_adapter.selection.training import Task, by_cross_validation, in_epochs, with_caution
         from langchain_embedding_adapter.selection.unseen import examined_by_distance
@@ -259,7 +259,8 @@ class AdapterTrainer:
                 logger.warning("the scores are not calibrated: those of vectors of different lengths are no cosines")
                 calibrate = False
             calibration = fit_calibration(task, trained, expect) if calibrate and trained.improved else None
-            result = self._result(task, trained, expect, check, calibration)
+            provenance = provenance_of(task, trained, expect, check, calibration)
+            result = self._result(task, trained, check, provenance)
             result = with_details(result, task, trained, expect, judges, given)
             following.finish(result)
         return result
@@ -282,52 +283,21 @@ class AdapterTrainer:
         return (consultation.teach(dataset, vectors, config) if check.used else vectors), check
 
     def _result(
-        self,
-        task: Task,
-        trained: Trained,
-        expect: Future,
-        check: TeacherCheck | None,
-        calibration: ScoreCalibration | None,
+        self, task: Task, trained: Trained, check: TeacherCheck | None, provenance: Mapping[str, Any]
     ) -> TrainingResult:
-        config = task.config
-        selection, report = trained.selection, trained.report
-        training: dict[str, Any] = {
-            **task.counts,
-            "improved": trained.improved,
-            "data": {**task.origin, "digest": task.digest},
-        }
-        if task.pseudo_styles:
-            training |= {"pseudo_questions": len(task.pseudo_styles), "verdict": selection and selection.reason}
-        elif selection is not None:
-            training["expect"] = expect
-        if selection is not None:
-            training["chosen"] = str(selection.chosen)
-        if check is not None:
-            training["teacher"] = check.reason
-        training["settings"] = asdict(config)
-        provenance: dict[str, Any] = {
-            "report": None if report.adapted_scores is None else report.to_dict,
-            "training": training,
-            "log": {
-                "history": trained.history,
-                "candidates": [] if selection is None else selection.to_dict()["candidates"],
-            },
-        }
-        if calibration is not None:
-            provenance["calibration"] = calibration.to_dict()
         return TrainingResult(
             embeddings=AdaptedEmbeddings(
                 self.embeddings,
                 trained.adapter,
                 document_embeddings=self.document_embeddings,
-                provenance=provenance,
-                coverage=partial(Coverage.of, task.vectors.queries, config.seed),
+                provenance=dict(provenance),
+                coverage=partial(Coverage.of, task.vectors.queries, task.config.seed),
             ),
-            report=report,
+            report=trained.report,
             history=trained.history,
             improved=trained.improved,
-            config=config,
-            selection=selection,
+            config=task.config,
+            selection=trained.selection,
             teacher=check,
             _cache=self._cache,
         )

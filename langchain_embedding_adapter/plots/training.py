@@ -78,7 +78,7 @@ def plot_selection(selection: TrainingResult | Selection, *, most: int = 12, ax:
         ValueError: If there was none: adapters trained in epochs are examined alone (:func:`plot_history`).
     """
     from langchain_embedding_adapter.selection.candidates import BASE
-    from langchain_embedding_adapter.selection.choice import standard_error
+    from langchain_embedding_adapter.selection.rule import standard_error
 
     found = selection.selection if isinstance(selection, TrainingResult) else selection
     if found is None:

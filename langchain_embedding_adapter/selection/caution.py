@@ -17,15 +17,10 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting import QuestionWeights
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, QueryMap
-from langchain_embedding_adapter.selection.choice import (
-    Gains,
-    Selection,
-    deciding,
-    gains_of,
-    standard_error,
-)
+from langchain_embedding_adapter.selection.choice import Selection, deciding, gains_of
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
 from langchain_embedding_adapter.selection.folds import Fold, topic_folds
+from langchain_embedding_adapter.selection.rule import Gains, standard_error
 from langchain_embedding_adapter.selection.sampling import LARGEST, sample_of
 from langchain_embedding_adapter.vectors import PairVectors
 

@@ -1,79 +1,36 @@
 """The choice between the base and everything that could be put in its place.
 
 Candidates are cross-validated for two futures: questions about new passages (topic folds) and new questions about the
-passages of today (question folds). The rule: of the candidates that lose nothing on new passages and are not
-significantly behind the best one there, take the one with the best sum of both gains; with few questions, the simplest
-that is within one standard error of it. The base is a candidate like any other.
+passages of today (question folds), and a rule (:mod:`~langchain_embedding_adapter.selection.rule`) takes the winner.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from langchain_embedding_adapter.adapters import (
-    BaseAdapter,
-    LayeredMemoryAdapter,
-    LowRankAdapter,
-    MemoryAdapter,
-    TwoLayerAdapter,
-)
+from langchain_embedding_adapter.adapters import BaseAdapter
 from langchain_embedding_adapter.config import TrainingConfig
-from langchain_embedding_adapter.engines import RayEngine
-from langchain_embedding_adapter.fitting import (
-    CLOSED_FORMS,
-    History,
-    QuestionWeights,
-    as_tensor,
-    feasible,
-    fit_linear,
-    fit_memory,
-    mean_answers,
-    memory_for,
-    question_memory,
-)
+from langchain_embedding_adapter.fitting import QuestionWeights, feasible
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
-from langchain_embedding_adapter.selection.candidates import (
-    BASE,
-    WHOLE,
-    Candidate,
-    Family,
-    Future,
-    candidates,
-    is_identity,
-    linear_part,
-    memory_size,
-)
+from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Family, Future, candidates
 from langchain_embedding_adapter.selection.crossvalidation import Examined, cross_validate
-from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, moved
+from langchain_embedding_adapter.selection.fold_ranking import FitByDescent
 from langchain_embedding_adapter.selection.folds import Fold, question_folds, topic_folds
-from langchain_embedding_adapter.selection.sampling import (
-    GROWTH,
-    LARGEST,
-    SIGNIFICANT,
-    enough,
-    sample_of,
-    sample_with,
-)
+from langchain_embedding_adapter.selection.rule import NEW, SAME, VALIDATION, Gains, ahead, choose, standard_error
+from langchain_embedding_adapter.selection.sampling import GROWTH, LARGEST, enough, sample_of, sample_with
 from langchain_embedding_adapter.tables import aligned
 from langchain_embedding_adapter.vectors import PairVectors, Ragged
 
 logger = logging.getLogger(__name__)
 
-NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
 ENOUGH = {NEW: 400, SAME: 200}
 """No further fold is examined after so many questions: which passages are new decides, and so they have more."""
-
-DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
-"""Kinds of adapters that have no optimum to solve for, and may be candidates besides."""
-
-Gains = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -210,7 +167,7 @@ def select(
         )
         gains = {kind: gains_of(found, config) for kind, found in examined.items()}
         chosen, reason = choose(gains, expect, small=len(vectors.query_ids) < config.small, metric=config.metric)
-        needed = min(most, enough(_ahead(gains, chosen, expect), sampled))
+        needed = min(most, enough(ahead(gains, chosen, expect), sampled))
         if needed <= sampled:
             break
         logger.info("%d questions do not tell the best candidates apart", sampled)
@@ -225,123 +182,6 @@ def select(
         given_up=tuple(choice for choice in choices if choice not in next(iter(gains.values()))),
         sampled=sampled,
     )
-
-
-def choose(
-    gains: Mapping[str, Mapping[Candidate, Gains]], expect: Future, *, small: bool, metric: str
-) -> tuple[Candidate, str]:
-    """The winner by the rule, and the reason.
-
-    Args:
-        gains: For each future each candidate's gain on each question, candidates from simple to complex.
-        expect: Which future counts.
-        small: Whether to prefer the simplest candidate within a standard error.
-        metric: What the gains are measured in, for the reason.
-    """
-    counting, guard, eligible = _eligible(gains, expect)
-
-    def total(choice: Candidate) -> float:
-        return sum(float(gains[kind][choice].mean()) for kind in counting)
-
-    def error_behind(choice: Candidate, other: Candidate) -> float:
-        return float(np.hypot.reduce([standard_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
-
-    winner = max(eligible, key=total)
-    simplest = next(
-        choice for choice in eligible if total(winner) - total(choice) <= small * error_behind(choice, winner)
-    )
-    asked = len(gains[counting[0]][BASE])
-    if simplest == BASE:
-        return BASE, (
-            f"No gain that can be relied on: none of {len(gains[counting[0]])} candidates did better on {asked} "
-            "questions that its fit had not seen, and the base is kept."
-        )
-    figures = " and ".join(
-        f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * standard_error(gains[kind][simplest]):.1f} on {kind}"
-        for kind in gains
-    )
-    because = f"the best gain of those not significantly behind the best on {guard}" if guard else "the best gain"
-    if simplest != winner:
-        because = f"the simplest within one standard error of {winner}"
-    return simplest, (
-        f"Chosen: {simplest}. It gains {figures} ({label(metric)} × 100, {asked} questions that the fit had not seen); "
-        f"{because}."
-    )
-
-
-def _eligible(
-    gains: Mapping[str, Mapping[Candidate, Gains]], expect: Future
-) -> tuple[list[str], str | None, list[Candidate]]:
-    """The futures that count, the one on which nothing may be lost, and the candidates that lose nothing there."""
-    counting = [kind for kind in gains if expect == "both" or kind in (expect, VALIDATION)]
-    guard = next((kind for kind in (NEW, VALIDATION) if kind in counting), None)
-    choices = list(gains[counting[0]])
-    if guard is None:
-        return counting, guard, choices
-    best = max(choices, key=lambda choice: float(gains[guard][choice].mean()))
-    least = float(gains[guard][best].mean()) - SIGNIFICANT * standard_error(gains[guard][best])
-    return counting, guard, [choice for choice in choices if gains[guard][choice].mean() >= max(least, 0)]
-
-
-def _ahead(gains: Mapping[str, Mapping[Candidate, Gains]], chosen: Candidate, expect: Future) -> Iterator[list[Gains]]:
-    """How far the winner is ahead of each other candidate that might have won, on each question of each future."""
-    counting, _, choices = _eligible(gains, expect)
-    for other in choices:
-        yield [gains[kind][chosen] - gains[kind][other] for kind in counting]
-
-
-def fit_chosen(
-    vectors: PairVectors,
-    chosen: Candidate,
-    start: BaseAdapter,
-    config: TrainingConfig,
-    *,
-    question_weights: QuestionWeights | None = None,
-    fit_by_descent: FitByDescent | None = None,
-    engine: RayEngine | None = None,
-    lighten: bool = True,
-) -> tuple[BaseAdapter, History]:
-    """The winner, fitted to all questions; its history has a row an evaluation of the objective.
-
-    Args:
-        vectors: All questions.
-        chosen: The winner.
-        start: Where training starts.
-        config: The settings.
-        question_weights: How much questions count, by id.
-        fit_by_descent: Fits an adapter of a kind that has no optimum to solve for.
-        engine: A Ray cluster that fits a linear map.
-        lighten: Whether the ridge may be lighter than the winner's where the fit is sampled and held-out questions gain
-            by it: not where a gain on them is no gain.
-    """
-    if chosen == BASE:
-        return start, [{"step": 0}]
-    if fit_by_descent is not None and chosen.map.method in DESCENDING:
-        return fit_by_descent(chosen.map.method, vectors), [{"step": 0}, {"step": 1}]
-    linear = linear_part(start)
-    history: History = [{"step": 0}, {"step": 1}]
-    if chosen.map.method == "convex":
-        settings = chosen.map.settings(config)
-        options: dict[str, Any] = {"question_weights": question_weights, "lighten": lighten, "engine": engine}
-        fitted, history = fit_linear(vectors, linear, settings, **options)
-        linear = moved(linear, fitted, chosen.map.strength)
-    elif chosen.map.method in CLOSED_FORMS:
-        fitted = CLOSED_FORMS[chosen.map.method](*map(as_tensor, mean_answers(vectors)))
-        linear = moved(linear, fitted, chosen.map.strength)
-    if chosen.memory is None:
-        return linear, history
-    temperature, strength = chosen.memory
-    if isinstance(start, MemoryAdapter) and chosen.map == WHOLE:
-        above = memory_for(start.in_features, start.out_features, memory_size(vectors, config), temperature, strength)
-        return LayeredMemoryAdapter.over(start, fit_memory(vectors, above, config.seed, below=start)), history
-    if isinstance(start, MemoryAdapter) and not is_identity(start):
-        size = min(config.memory_size, start.size + len(vectors.query_ids))
-        known: MemoryAdapter | None = start
-    else:
-        size, known = memory_size(vectors, config), None
-    memory = question_memory(start.in_features, start.out_features, size, temperature, strength)
-    memory.weight = linear.weight
-    return fit_memory(vectors, memory, config.seed, known=known), history
 
 
 def deciding(
@@ -385,8 +225,3 @@ def gains_of(examined: Examined, config: TrainingConfig) -> dict[Candidate, Gain
     """Each candidate's gain over the base on each question, in the metric that decides."""
     scores = {choice: examined.scores(choice, [config.cutoff])[config.metric] for choice in examined.ranks}
     return {choice: found - scores[BASE] for choice, found in scores.items()}
-
-
-def standard_error(gains: Gains) -> float:
-    """The standard error of the mean."""
-    return float(gains.std() / len(gains) ** 0.5)

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_embedding_adapter import LinearAdapter, TrainingConfig, WordLlamaEmbeddings
 from langchain_embedding_adapter.demo.journey import run_demo
-from langchain_embedding_adapter.selection import caution, crossvalidation, fold_ranking, sampling
+from langchain_embedding_adapter.selection import caution, crossvalidation, fold_ranking, rule, sampling
 from langchain_embedding_adapter.selection import choice as selection
 from langchain_embedding_adapter.selection.candidates import candidates
 from tests.snippets import CORPUS, DOCS, PAGES, ROOT, SHOWN_CORPUS
@@ -56,11 +56,11 @@ def test_the_rule_is_told_with_the_numbers_of_the_code() -> None:
     for number, said in {
         config.small: f"With fewer than {config.small} questions",
         config.folds: "There are three folds of each kind",
-        selection.SIGNIFICANT: f"less {selection.SIGNIFICANT} standard errors",
-        selection.LARGEST: f"at most {selection.LARGEST:,} questions",
+        sampling.SIGNIFICANT: f"less {sampling.SIGNIFICANT} standard errors",
+        sampling.LARGEST: f"at most {sampling.LARGEST:,} questions",
         sampling.GROWTH * sampling.TOLERATED: "by more than half a point, up to four times as many do",
-        selection.ENOUGH[selection.NEW]: f"after {selection.ENOUGH[selection.NEW]} examined questions",
-        selection.ENOUGH[selection.SAME]: f"and {selection.ENOUGH[selection.SAME]} for the same",
+        selection.ENOUGH[rule.NEW]: f"after {selection.ENOUGH[rule.NEW]} examined questions",
+        selection.ENOUGH[rule.SAME]: f"and {selection.ENOUGH[rule.SAME]} for the same",
         fold_ranking.RANKED_PASSAGES: f"more than {fold_ranking.RANKED_PASSAGES:,} without a question",
         crossvalidation.BEHIND: "more than half a standard error behind",
         caution.CAUTIOUS: "Half way is the rule",

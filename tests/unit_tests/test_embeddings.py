@@ -153,7 +153,10 @@ def test_another_model_is_refused_at_load(adapted: AdaptedEmbeddings, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "quantum"}, r"of kind .quantum., which is none of .* memory, layered-memory, two-layer"),
+        (
+            {"kind": "quantum"},
+            r"of kind .quantum., which is none of .* memory, layered-memory, quantised-memory",
+        ),
         ({"in_features": 9}, r"contradicts itself: in_features and out_features are \(9, 8\)"),
         ({"arguments": {"in_features": 9, "out_features": 8}}, "contradicts itself"),
         ({"arguments": {"in_features": 8, "out_features": 8, "size": 3}}, "does not fit LinearAdapter"),

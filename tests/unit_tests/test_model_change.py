@@ -31,8 +31,9 @@ from langchain_embedding_adapter.bridging.report import BridgeEvaluation
 from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.fitting import filled, memory_for
 from langchain_embedding_adapter.selection.candidates import BASE, LOUDER, WHOLE, candidates
-from langchain_embedding_adapter.selection.choice import fit_chosen, select
+from langchain_embedding_adapter.selection.choice import select
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
+from langchain_embedding_adapter.selection.fitted import fit_chosen
 from langchain_embedding_adapter.selection.folds import question_folds
 from langchain_embedding_adapter.vectors import PairVectors, unit
 

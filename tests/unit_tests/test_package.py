@@ -41,7 +41,7 @@ FLOORS = (
     {"evaluation"},
     {"bridging", "selection", "teacher"},
     {"result"},
-    {"telling", "trackers"},
+    {"provenance", "telling", "trackers"},
     {"plots", "trainer"},
     {"demo", "runs"},
     {"cli"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -145,6 +146,7 @@ def test_mapped_files_are_enough(library: str, vectors: PairVectors, tmp_path: P
 
 def test_condensing_many_into_one_is_warned_of(vectors: PairVectors, caplog: pytest.LogCaptureFixture) -> None:
     entries = Entries(vectors, SIZE)
+    caplog.set_level(logging.WARNING)
     condense(entries, QUESTIONS // 10, seed=0)
     assert not caplog.records
     condense(entries, QUESTIONS // 10 - 1, seed=0)

@@ -9,9 +9,11 @@ from langchain_embedding_adapter import LinearAdapter, MemoryAdapter, QADataset,
 from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
 from langchain_embedding_adapter.selection import crossvalidation
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, QueryMap, candidates
-from langchain_embedding_adapter.selection.choice import NEW, SAME, VALIDATION, choose, fit_chosen, select
+from langchain_embedding_adapter.selection.choice import select
 from langchain_embedding_adapter.selection.crossvalidation import cross_validate
+from langchain_embedding_adapter.selection.fitted import fit_chosen
 from langchain_embedding_adapter.selection.folds import question_folds, topic_folds
+from langchain_embedding_adapter.selection.rule import NEW, SAME, VALIDATION, choose
 from langchain_embedding_adapter.vectors import PairVectors, Ragged, embed_dataset
 from tests.small_world import DIMENSIONS, AngleEmbeddings, world
 
