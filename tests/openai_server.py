@@ -189,7 +189,7 @@ class OpenAIServer:
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         path = first.split()[1]
-        self._count(+1)
+        leave = self._enter()
         try:
             self.requests.append((path, body))
             self.arrivals.append(time.monotonic())
@@ -203,14 +203,26 @@ class OpenAIServer:
                 self.faults[fault] += 1
             if self.latency:
                 await asyncio.sleep(self.latency)
-            good = await self._write(fault, embeddings(body) if "input" in body else completion(body), writer)
+            answer = embeddings(body) if "input" in body else completion(body)
+            good = await self._write(fault, answer, writer, leave)
             if fault in (None, "slow"):
                 self.answered[about] += 1
             return good
         finally:
-            self._count(-1)
+            leave()
 
-    async def _write(self, fault: Fault | None, answer: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    def _enter(self) -> Callable[[], None]:
+        """Count a request that has come; what comes back counts that it has been dealt with, once.
+
+        That is before its last byte goes out: whoever gets it may be back before we look again.
+        """
+        self._count(+1)
+        here = [-1]
+        return lambda: self._count(here.pop()) if here else None
+
+    async def _write(
+        self, fault: Fault | None, answer: dict[str, Any], writer: asyncio.StreamWriter, leave: Callable[[], None]
+    ) -> bool:
         status, content, extra = 200, json.dumps(answer).encode(), {"Content-Type": "application/json"}
         if fault in REFUSALS:
             status, code, more = REFUSALS[fault]
@@ -221,11 +233,14 @@ class OpenAIServer:
             if fault == "a web page":
                 extra = {"Content-Type": "text/html"}
         elif fault == "reset":
+            leave()
             self._reset(writer)
             return False
         extra["Content-Length"] = str(len(content))
         head = "".join(f"{name}: {value}\r\n" for name, value in extra.items())
         writer.write(f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode())
+        if fault == "stalled":  # the other side will not wait so long
+            leave()
         if fault in ("slow", "stalled"):
             await asyncio.sleep(self.delay * (10 if fault == "stalled" else 1))
         if fault == "stalled":
@@ -233,8 +248,10 @@ class OpenAIServer:
         if fault == "reset in the middle":
             writer.write(content[: len(content) // 2])
             await writer.drain()
+            leave()
             self._reset(writer)
             return False
+        leave()
         writer.write(content)
         await writer.drain()
         return True
