@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,16 +62,21 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         ValueError: If a line is not a JSON object; the message names the file and the line.
     """
     with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}, is not valid JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
-            yield row
+        yield from jsonl_rows(file, path)
+
+
+def jsonl_rows(lines: Iterable[bytes], name: str | Path) -> Iterator[dict[str, Any]]:
+    """The same of a file that is open, wherever it lies, by this name."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{name}, line {number}, is not valid JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{name}, line {number}: expected a JSON object, got {type(row).__name__}")
+        yield row
 
 
 def lock_file(file: IO[bytes]) -> bool:

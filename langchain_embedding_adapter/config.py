@@ -22,6 +22,9 @@ CHUNK_OVERLAP = 0
 Precision = Literal["float32", "tf32", "bfloat16"]
 """What numbers are rounded to before they are multiplied."""
 
+CROWDED = 10
+"""Questions to an entry of a memory: one that stands for more was measured to recall little (memory_scale.py)."""
+
 DEFAULT_MEMORY = 4 * 2**30
 """Bytes that a fit may hold on a machine that does not tell what it has."""
 

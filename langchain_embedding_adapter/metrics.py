@@ -23,6 +23,9 @@ METRICS: Mapping[str, str] = {
 }
 """Every metric's key and the label that tables print."""
 
+SIGNIFICANT = 1.645
+"""So many standard errors are significant: five per cent, on one side."""
+
 
 def label(key: str) -> str:
     """The printed name of a metric key.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from langchain_embedding_adapter.adapters import BaseAdapter, MemoryAdapter, QuantisedMemoryAdapter
 from langchain_embedding_adapter.adapters.base import passed_through
 from langchain_embedding_adapter.adapters.memory import MOST_CELLS
+from langchain_embedding_adapter.config import CROWDED
 from langchain_embedding_adapter.fitting.entries import Entries, answers_of, room
 from langchain_embedding_adapter.fitting.nearest import SAMPLED, k_means, nearest_of, sums_by
 from langchain_embedding_adapter.fitting.quantised import fill_quantised
@@ -27,8 +28,6 @@ VAST = 65_536 * 768
 CELLS_PER_ROOT = 2.3
 """Cells, over the root of the number of entries: 512 of 50,000."""
 MOST_CODED_CELLS = 4096
-MANY = 10
-"""Questions to an entry: a memory that is condensed more was measured to do worse than none (memory_scale.py)."""
 
 AnyMemory = MemoryAdapter | QuantisedMemoryAdapter
 
@@ -169,11 +168,11 @@ def condense(entries: Entries, size: int, seed: int) -> tuple[Floats, Floats]:
         merged[0][part] = unit(merged[0][part])
         merged[1][part] /= roots[part]
     logger.info("the memory condenses %d questions to %d", len(entries), size)
-    if len(entries) > MANY * size:
+    if len(entries) > CROWDED * size:
         logger.warning(
             "more than %d questions are merged into each entry of the memory, which may then mislead; "
             "raise memory_size from %d (up to %d) or leave the memory out",
-            MANY,
+            CROWDED,
             size,
             len(entries),
         )

@@ -19,6 +19,7 @@ from langchain_embedding_adapter.fitting.lbfgs import Curvature, entrywise
 from langchain_embedding_adapter.fitting.pools import Indices
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.sampled_problem import Block, Level, SampledProblem
+from langchain_embedding_adapter.metrics import SIGNIFICANT
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ FITTED = 32_768
 """Questions that are fitted to see, at most."""
 STEPS, LIGHTER = 4, 10**-0.5
 """How often a lighter ridge is tried at most, and how much lighter each is."""
-SIGNIFICANT = 1.645
-"""So many standard errors are significant: five per cent, on one side."""
 DEPTH = 10
 """Of the ranking that is counted."""
 

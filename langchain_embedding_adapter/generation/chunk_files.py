@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from langchain_embedding_adapter._extras import require_extra
+from langchain_embedding_adapter._files import jsonl_rows
 
 TEXTS = ("text", "page_content", "content")
 SUFFIXES = (".jsonl", ".parquet")
@@ -47,16 +48,7 @@ def read_chunks(path: str | Path) -> Iterator[Document]:
 
 def _rows(file: Any, name: str) -> Iterator[Mapping[str, Any]]:
     if name.endswith(".jsonl"):
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{name}, line {number}, is not valid JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{name}, line {number}: expected a JSON object, got {type(row).__name__}")
-            yield row
+        yield from jsonl_rows(file, name)
         return
     parquet = require_extra("pyarrow.parquet", "arrow")
     for batch in parquet.ParquetFile(file).iter_batches():

@@ -12,12 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
-from langchain_embedding_adapter.config import Future as Future  # read here by training too
-from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.config import CROWDED, TrainingConfig  # read here by training too
+from langchain_embedding_adapter.config import Future as Future
 from langchain_embedding_adapter.vectors import PairVectors
-
-CROWDED = 10
-"""A memory is no candidate where it would have to merge more than so many questions into each of its entries."""
 
 Family = Literal["default", "linear", "memory", "bridge"]
 Recall = tuple[float, float]

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from langchain_embedding_adapter.metrics import label
+from langchain_embedding_adapter.metrics import SIGNIFICANT, label
 from langchain_embedding_adapter.selection.candidates import BASE, Candidate, Future
-from langchain_embedding_adapter.selection.sampling import SIGNIFICANT
 
 NEW, SAME, VALIDATION = "new passages", "same passages", "validation questions"
 

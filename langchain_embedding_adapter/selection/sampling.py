@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_embedding_adapter.metrics import SIGNIFICANT
 from langchain_embedding_adapter.selection.fold_ranking import RANKED_PASSAGES
 from langchain_embedding_adapter.vectors import PairVectors
 
@@ -17,8 +18,6 @@ GROWTH = 4
 """So many times as many are, at most, where these do not tell the best candidates apart."""
 TOLERATED = 0.005
 """So much may be lost by not taking the best candidate, and no more questions are asked for that."""
-SIGNIFICANT = 1.645
-"""So many standard errors are significant: five per cent, on one side."""
 
 Gains = NDArray[np.float64]
 
@@ -58,8 +57,9 @@ def passages_beside(asked: NDArray[np.intp], passages: int, random: np.random.Ge
     """Rows of these passages and of :data:`RANKED_PASSAGES` others of so many; of all where there are no more."""
     if passages <= len(asked) + RANKED_PASSAGES:
         return np.arange(passages)
-    drawn = random.integers(passages, size=2 * (RANKED_PASSAGES + len(asked)))
-    others = np.setdiff1d(drawn, asked)
+    ranked = RANKED_PASSAGES + len(asked)
+    some = random.integers(passages, size=2 * ranked) if passages > 4 * ranked else np.arange(passages)
+    others = np.setdiff1d(some, asked)
     return np.union1d(asked, random.permutation(others)[:RANKED_PASSAGES])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_embedding_adapter import LinearAdapter, TrainingConfig, WordLlamaEmbeddings
+from langchain_embedding_adapter import LinearAdapter, TrainingConfig, WordLlamaEmbeddings, metrics
 from langchain_embedding_adapter.demo.journey import run_demo
 from langchain_embedding_adapter.selection import caution, crossvalidation, fold_ranking, rule, sampling
 from langchain_embedding_adapter.selection import choice as selection
@@ -56,7 +56,7 @@ def test_the_rule_is_told_with_the_numbers_of_the_code() -> None:
     for number, said in {
         config.small: f"With fewer than {config.small} questions",
         config.folds: "There are three folds of each kind",
-        sampling.SIGNIFICANT: f"less {sampling.SIGNIFICANT} standard errors",
+        metrics.SIGNIFICANT: f"less {metrics.SIGNIFICANT} standard errors",
         sampling.LARGEST: f"at most {sampling.LARGEST:,} questions",
         sampling.GROWTH * sampling.TOLERATED: "by more than half a point, up to four times as many do",
         selection.ENOUGH[rule.NEW]: f"after {selection.ENOUGH[rule.NEW]} examined questions",

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from langchain_embedding_adapter import (
 from langchain_embedding_adapter.evaluation import on_ray, ranking
 from langchain_embedding_adapter.vectors import Ragged
 from langchain_embedding_adapter.vectors.shard_work import BATCH
+from tests.small_cluster import small_cluster
 from tests.small_world import AngleEmbeddings, shifted, turned_back, world
 from tests.unit_tests.test_shards import assert_same
 
@@ -71,24 +71,6 @@ class NotingEmbeddings(AngleEmbeddings):
 
 def noted(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-@contextmanager
-def small_cluster() -> Iterator[Any]:
-    """Two nodes with one core each; this process is on the first."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    quickly = {"health_check_period_ms": 500, "health_check_failure_threshold": 2, "health_check_timeout_ms": 500}
-    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": quickly}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        cluster.second = cluster.add_node(num_cpus=1)
-        ray.init(cluster.address, log_to_driver=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +39,7 @@ from langchain_embedding_adapter.cluster.clients import packed, unpacked
 from langchain_embedding_adapter.cluster.connecting import connected
 from langchain_embedding_adapter.cluster.spreading import Worker, spread
 from tests.openai_server import OpenAIServer
+from tests.small_cluster import small_cluster
 from tests.writer import Writer, notes
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
@@ -61,23 +61,6 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def answers_in(folder: Path) -> list[dict[str, Any]]:
     return [row for file in sorted((folder / "answers").glob("*.jsonl")) for row in lines(file)]
-
-
-@contextmanager
-def small_cluster() -> Iterator[Any]:
-    """Two nodes with a core each, so that each of two workers has one to itself; this process is on the first."""
-    from ray.cluster_utils import Cluster
-
-    quickly = {"health_check_period_ms": 500, "health_check_failure_threshold": 2, "health_check_timeout_ms": 500}
-    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": quickly}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        cluster.second = cluster.add_node(num_cpus=1)
-        ray.init(cluster.address, log_to_driver=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
 
 
 def test_models_travel_with_their_settings_and_their_share(monkeypatch: pytest.MonkeyPatch) -> None:

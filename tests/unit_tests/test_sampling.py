@@ -79,6 +79,8 @@ def test_other_passages_are_drawn_from_all() -> None:
     assert (np.diff(rows) > 0).all()
     assert np.isin(asked, rows).all()
     assert 4.8e6 < rows.mean() < 5.2e6
+    for passages in (20_000, 80_000):  # some more than are ranked
+        assert len(passages_beside(np.arange(3000), passages, random)) == 3000 + sampling.RANKED_PASSAGES
     assert passages_beside(asked, 20, random).tolist() == list(range(20))
 
 
