@@ -17,6 +17,7 @@ from langchain_embedding_adapter.fitting.devices import pick_device
 from langchain_embedding_adapter.fitting.lbfgs import Curvature, Dot, Objective, descend
 from langchain_embedding_adapter.fitting.map_space import MapSpace, dot
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights
+from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import PairVectors
 
@@ -50,14 +51,15 @@ def fit_linear_exactly(
     def problem(part: PairVectors) -> Problem:
         return Problem.of(part, config, device=device, question_weights=question_weights)
 
-    counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
-    if len(counting) > 2 * SAMPLE:
-        part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))
-        first, _, _ = LinearProblem.of(problem(vectors.rows(part)), adapter, config).minimise(config)
-        whole = LinearProblem.of(problem(vectors), adapter, config, any_start=True)
-        fitted, _, losses = whole.minimise(config, whole.point(first))
-    else:
-        fitted, _, losses = LinearProblem.of(problem(vectors), adapter, config).minimise(config)
+    with SideBySide():  # torch's own threads go on spinning for a while after a product, at the cost of ours
+        counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
+        if len(counting) > 2 * SAMPLE:
+            part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))
+            first, _, _ = LinearProblem.of(problem(vectors.rows(part)), adapter, config).minimise(config)
+            whole = LinearProblem.of(problem(vectors), adapter, config, any_start=True)
+            fitted, _, losses = whole.minimise(config, whole.point(first))
+        else:
+            fitted, _, losses = LinearProblem.of(problem(vectors), adapter, config).minimise(config)
     return fitted, [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
 
 
@@ -98,8 +100,8 @@ class LinearProblem:
         else:
             space = MapSpace.cheapest(queries, passages, config.block_entries)
         new = matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix), device=matrix.device))
-        mapped = passages if new else passages @ matrix
-        offset = mapped if space.of_queries is None else mapped @ queries.T
+        mapped = passages if new else inner(passages, matrix.T)
+        offset = mapped if space.of_queries is None else inner(mapped, queries)
         return cls(replace(problem, queries=queries), centre, space, offset)
 
     def point(self, adapter: LinearAdapter) -> Tensor:
@@ -127,14 +129,14 @@ class LinearProblem:
             blocks = self.problem.blocks(parts, config.block_entries)
 
             def multiply(left: Tensor, right: Tensor) -> Tensor:
-                return pool.product(left, right, parts)
+                return pool.inner(left, right, parts)
 
             def of_block(job: tuple[Problem, Tensor]) -> tuple[Tensor, Tensor]:
                 block, moved = job
                 if space.of_queries is not None:  # the gradient takes the place of the scores
                     return block.loss_and_gradient(moved.T)
-                loss, gradient = block.loss_and_gradient(block.queries @ moved.T)
-                return loss, gradient.T @ block.queries
+                loss, gradient = block.loss_and_gradient(inner(moved, block.queries).T)
+                return loss, inner(gradient.T, block.queries.T)
 
             def objective(point: Tensor) -> tuple[float, Tensor]:
                 moved = space.by_passage(point, multiply).add_(self.offset).mul_(config.scale)  # (passages, columns)

@@ -14,6 +14,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from langchain_embedding_adapter.fitting.products import inner
+
 STEP = 200
 """A step costs so many multiplications for every number of a point, about."""
 
@@ -57,8 +59,8 @@ class MapSpace:
         return cls(
             queries,
             passages,
-            queries @ queries.T if by_question else None,
-            passages @ passages.T if by_passage else None,
+            inner(queries, queries) if by_question else None,
+            inner(passages, passages) if by_passage else None,
         )
 
     @classmethod
@@ -73,22 +75,22 @@ class MapSpace:
         columns = self.queries.shape[self.of_queries is None]
         return self.queries.new_zeros(1 if self.of_queries is None and self.of_passages is None else 2, rows, columns)
 
-    def by_passage(self, point: Tensor, multiply: Product = torch.matmul) -> Tensor:
+    def by_passage(self, point: Tensor, multiply: Product = inner) -> Tensor:
         """``(passages, columns)``, a new tensor: the passages times what a point adds to the map."""
-        return point[-1].clone() if self.of_passages is not None else multiply(self.passages, point[-1])
+        return point[-1].clone() if self.of_passages is not None else multiply(self.passages, point[-1].T)
 
-    def gradient(self, by_passage: Tensor, multiply: Product = torch.matmul) -> Tensor:
+    def gradient(self, by_passage: Tensor, multiply: Product = inner) -> Tensor:
         """The point of the gradient, given ``(passages, columns)``, that with respect to :meth:`by_passage`."""
-        coordinates = by_passage if self.of_passages is not None else multiply(self.passages.T, by_passage)
+        coordinates = by_passage if self.of_passages is not None else multiply(self.passages.T, by_passage.T)
         if self.of_passages is None and self.of_queries is None:
             return coordinates[None]
-        image = coordinates if self.of_passages is None else multiply(self.of_passages, coordinates)
+        image = coordinates if self.of_passages is None else multiply(self.of_passages, coordinates.T)
         return torch.stack([coordinates, image if self.of_queries is None else multiply(image, self.of_queries)])
 
     def matrix(self, point: Tensor) -> Tensor:
         """``(out, in)``, what a point adds to the map."""
-        added = point[0] if self.of_passages is None else self.passages.T @ point[0]
-        return added if self.of_queries is None else added @ self.queries
+        added = point[0] if self.of_passages is None else inner(self.passages.T, point[0].T)
+        return added if self.of_queries is None else inner(added, self.queries.T)
 
 
 def dot(left: Tensor, right: Tensor) -> float:

@@ -18,8 +18,9 @@ from langchain_embedding_adapter.fitting.distributed import reduced
 from langchain_embedding_adapter.fitting.lbfgs import Objective, entrywise
 from langchain_embedding_adapter.fitting.pools import ROWS, Candidates, Indices, Pool
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor, no_negatives, pair_weights
-from langchain_embedding_adapter.fitting.products import Shelf, product
+from langchain_embedding_adapter.fitting.products import inner, product
 from langchain_embedding_adapter.fitting.ranks import Ranks
+from langchain_embedding_adapter.fitting.shelf import Shelf
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import NO_ROWS, PairVectors, unit
 from langchain_embedding_adapter.vectors.spool import Floats, Spool, release
@@ -190,7 +191,7 @@ class Level:
         queries, passages, scores = self.scored(block, matrix)
         problem = replace(block.problem, queries=queries, passages=passages)
         loss, of_scores = problem.loss_and_gradient(scores)
-        gradient.addmm_(product(of_scores, passages, self.common.config.precision).T, queries)
+        gradient.addmm_(product(of_scores, passages.T, self.common.config.precision).T, queries)
         return loss
 
     def scored(self, block: Block, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,5 +199,5 @@ class Level:
         config = self.common.config
         queries, passages = self.queries.read(block.questions), self.common.passages.read(block.pool.rows)
         log_weights = torch.from_numpy(block.pool.log_weights).to(passages.device)
-        scores = product(queries @ matrix.T, passages.T, config.precision)
+        scores = product(inner(queries, matrix), passages, config.precision)
         return queries, passages, scores.mul_(config.scale).add_(log_weights)

@@ -10,18 +10,27 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from langchain_embedding_adapter.fitting.products import inner
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_cores: ContextVar[int] = ContextVar("_cores")
+"""How many threads may work for this one."""
+
+
 class SideBySide:
     """A context in which torch's products run on one thread each, and :meth:`map` runs calls side by side.
+
+    A context within another has as many threads as that one, but within a call of its :meth:`map`, which has one.
 
     Args:
         workers: How many at a time; as many as torch had threads, by default.
@@ -33,14 +42,18 @@ class SideBySide:
     def __enter__(self) -> SideBySide:
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self._helpers = (self._workers or self._threads) - 1
-        self._pool = ThreadPoolExecutor(max(1, self._helpers))
+        workers = self._workers or _cores.get(self._threads)
+        self._before = _cores.set(workers)
+        self._helpers = workers - 1
+        # A thread takes over the number of threads when torch first shares out work in it, and oneDNN may come before.
+        self._pool = ThreadPoolExecutor(max(1, self._helpers), initializer=torch.get_num_threads)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
+        _cores.reset(self._before)
         torch.set_num_threads(self._threads)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -57,15 +70,17 @@ class SideBySide:
                     return
                 results[number] = function(item)
 
+        def work_alone() -> None:
+            _cores.set(1)
+            work()
+
         helping = [self._pool.submit(work) for _ in range(min(self._helpers, len(items) - 1))]
-        work()
+        copy_context().run(work_alone)
         for helper in helping:
             helper.result()
         return [results[number] for number in range(len(items))]
 
-    def product(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
-        """``left @ right``, the rows of ``left`` in so many parts."""
-        found = left.new_empty(len(left), *right.shape[1:])
-        pieces = list(zip(left.chunk(parts), found.chunk(parts), strict=True))
-        self.map(lambda piece: torch.matmul(piece[0], right, out=piece[1]), pieces)
-        return found
+    def inner(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
+        """:func:`~langchain_embedding_adapter.fitting.products.inner`, the rows of ``left`` in so many parts."""
+        right = right.contiguous()
+        return torch.cat(self.map(lambda piece: inner(piece, right), left.chunk(parts)))
