@@ -22,6 +22,7 @@ from langchain_embedding_adapter.fitting.memory import (
     recall_table,
 )
 from langchain_embedding_adapter.fitting.problem import Problem, QuestionWeights, as_tensor
+from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.fitting.threads import SideBySide
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "fit_by_descent",
     "fit_linear",
     "fit_memory",
+    "inner",
     "mean_answers",
     "memory_for",
     "question_memory",

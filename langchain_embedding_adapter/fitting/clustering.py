@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from langchain_embedding_adapter.fitting.products import inner
+
 ROUNDS = 6
 """How often the centres move."""
 SAMPLED = 32
@@ -35,12 +37,12 @@ def find_centres(vectors: Tensor, count: int, seed: int) -> Tensor:
 def nearest_centre(vectors: Tensor, centres: Tensor) -> Tensor:
     """``(n,)``, the centre that each vector is nearest to."""
     blocks = vectors.split(max(1, BLOCK // len(centres)))
-    return torch.cat([(block @ centres.T).argmax(dim=1) for block in blocks])
+    return torch.cat([inner(block, centres).argmax(dim=1) for block in blocks])
 
 
 def along_a_path(centres: Tensor) -> Tensor:
     """``(centres,)``, their numbers in an order in which neighbours follow each other: next comes the nearest left."""
-    alike = centres @ centres.T
+    alike = inner(centres, centres)
     left = torch.ones(len(centres), dtype=torch.bool, device=centres.device)
     at, order = 0, []
     for _ in range(len(centres)):

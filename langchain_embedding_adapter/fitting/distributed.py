@@ -21,6 +21,7 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.convex import SAMPLE, History, as_matrix, moved_by, to_the_optimum
 from langchain_embedding_adapter.fitting.lbfgs import Objective, entrywise
 from langchain_embedding_adapter.fitting.problem import QuestionWeights
+from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.shard import Block, Pairs, Shard, shard_of
 from langchain_embedding_adapter.fitting.shard_masks import masked
@@ -108,9 +109,9 @@ def loss_and_gradient(shard: Shard, matrix: Tensor, scale: float, ranks: Ranks) 
     """
     gradient, total = torch.zeros_like(matrix), matrix.new_zeros((), dtype=torch.float64)
     for block in shard.blocks():
-        scores = (block.queries @ matrix.T).mul_(scale) @ shard.passages.T  # (block, own)
+        scores = inner(inner(block.queries, matrix).mul_(scale), shard.passages)  # (block, own)
         loss, scores = _of_block(block, scores, shard.teacher_share, ranks)
-        gradient.addmm_((scores @ shard.passages).T, block.queries, alpha=scale)
+        gradient.add_(inner(inner(shard.passages.T, scores), block.queries.T), alpha=scale)
         total += loss
     return float(total), gradient
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from langchain_embedding_adapter.fitting.clustering import along_a_path, find_centres, nearest_centre
 from langchain_embedding_adapter.fitting.problem import as_tensor
+from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.vectors import PairVectors, unit
 from langchain_embedding_adapter.vectors.spool import Floats, Spool, release
@@ -126,7 +127,7 @@ class Candidates:
     def _near(self, queries: Tensor, reach: int, scale: float) -> Indices:
         """The cells, ascending, in which the questions find most, until these hold ``reach`` passages."""
         sizes = np.diff(self.starts)
-        scores = (queries @ self.centres.T) * scale + torch.from_numpy(sizes).clamp(min=1e-9).log()
+        scores = inner(queries, self.centres) * scale + torch.from_numpy(sizes).clamp(min=1e-9).log()
         order = scores.softmax(dim=1).sum(dim=0).argsort(descending=True, stable=True).numpy()
         count = 1 + int(np.searchsorted(np.cumsum(sizes[order]), reach))
         return np.sort(order[:count])
@@ -138,7 +139,7 @@ class Candidates:
         if size >= len(near):
             return near, np.ones(len(near))
         passages = torch.from_numpy(self.vectors.read(near))
-        parts = (queries @ passages.T).mul_(scale).softmax(dim=1).sum(dim=0).double().numpy()
+        parts = inner(queries, passages).mul_(scale).softmax(dim=1).sum(dim=0).double().numpy()
         parts = (1 - UNIFORM) * parts / parts.sum() + UNIFORM / len(near)
         chances = inclusion(parts, size)
         steps = np.cumsum(chances)

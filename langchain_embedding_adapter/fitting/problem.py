@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from langchain_embedding_adapter.config import TrainingConfig
+from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.losses import (
     listwise_kl,
     loss_and_gradient,
@@ -187,7 +188,7 @@ def no_negatives(
         by_passage = torch.argsort(place, stable=True)
         starts = torch.searchsorted(place[by_passage], torch.arange(len(asked) + 1, device=place.device))
         for block in torch.arange(len(asked), device=place.device).split(size):
-            alike = directions[asked[block]] @ directions.T >= config.duplicates_above
+            alike = inner(directions[asked[block]], directions) >= config.duplicates_above
             alike[torch.arange(len(block), device=place.device), asked[block]] = False
             for passage, twin in zip(*(part.tolist() for part in alike.nonzero(as_tuple=True)), strict=True):
                 first = int(block[0]) + passage
@@ -198,7 +199,7 @@ def no_negatives(
         best = best.scatter_reduce(0, rows, (queries[rows] * passages[columns]).sum(dim=1), "amax")
         for block in torch.arange(len(queries), device=rows.device).split(size):
             limit = config.false_negatives_above * best[block].clamp(min=0)
-            near = (queries[block] @ passages.T > limit[:, None]) & (best[block] > 0)[:, None]
+            near = (inner(queries[block], passages) > limit[:, None]) & (best[block] > 0)[:, None]
             row, column = near.nonzero(as_tuple=True)
             found.append(torch.stack([block[row], column]))
     if not found:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from langchain_embedding_adapter.config import Precision
 

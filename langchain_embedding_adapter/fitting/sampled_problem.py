@@ -102,7 +102,7 @@ class SampledProblem:
         """The cell of candidates to which each question leads."""
 
         def cells(part: Indices) -> Indices:
-            leads = torch.from_numpy(self._read(part)).to(self.device) @ matrix.T
+            leads = inner(torch.from_numpy(self._read(part)).to(self.device), matrix)
             return self.candidates.nearest(leads.cpu())
 
         with SideBySide() as pool:
@@ -119,7 +119,7 @@ class SampledProblem:
         inputs = queries.read(part)
         seed = (self.config.seed, len(questions), start)
         settings = self.config.negatives_drawn, self.config.scale
-        pool = self.candidates.draw((inputs @ matrix.T).cpu(), certain, *settings, seed)
+        pool = self.candidates.draw(inner(inputs, matrix).cpu(), certain, *settings, seed)
         right, taught = (torch.from_numpy(np.searchsorted(certain, places)).to(self.device) for places in own)
         rows = torch.from_numpy(pairs.rows).to(self.device)
         passages = self.passages.read(pool.rows)
@@ -191,7 +191,8 @@ class Level:
         queries, passages, scores = self.scored(block, matrix)
         problem = replace(block.problem, queries=queries, passages=passages)
         loss, of_scores = problem.loss_and_gradient(scores)
-        gradient.addmm_(product(of_scores, passages.T, self.common.config.precision).T, queries)
+        moved = product(passages.T, of_scores, self.common.config.precision)  # (out, block)
+        gradient.add_(inner(moved, queries.T))
         return loss
 
     def scored(self, block: Block, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

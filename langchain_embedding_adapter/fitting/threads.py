@@ -82,5 +82,4 @@ class SideBySide:
 
     def inner(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
         """:func:`~langchain_embedding_adapter.fitting.products.inner`, the rows of ``left`` in so many parts."""
-        right = right.contiguous()
         return torch.cat(self.map(lambda piece: inner(piece, right), left.chunk(parts)))

@@ -24,6 +24,7 @@ from langchain_embedding_adapter.fitting import (
     Problem,
     QuestionWeights,
     as_tensor,
+    inner,
     mean_answers,
     recall_table,
 )
@@ -79,7 +80,9 @@ class FoldRanking:
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
             recalling = over if query_map == WHOLE else fields
             best, nearest = self._nearest(adapted, recalling.get(None))
-            scores = torch.cat([adapted @ self.asked.T, best], dim=1)  # (examined, passages with questions + nearest)
+            scores = torch.cat(
+                [inner(adapted, self.asked), best], dim=1
+            )  # (examined, passages with questions + nearest)
             scores[self.hidden] = -torch.inf
             own = {}
             if recalling:
@@ -104,7 +107,7 @@ class FoldRanking:
         towards = adapted if known is None else adapted + known[0]
         blocks = towards.split(max(1, IN_CACHE // max(1, len(self.others))))
         best, nearest = map(
-            torch.cat, zip(*((block @ self.others.T).topk(count, dim=1) for block in blocks), strict=True)
+            torch.cat, zip(*(inner(block, self.others).topk(count, dim=1) for block in blocks), strict=True)
         )
         return (best if known is None else self._of_nearest(nearest, adapted[:, :, None])[:, :, 0]), nearest
 
@@ -170,7 +173,7 @@ class FoldRanking:
         """The examined questions, adapted; a linear map by torch, whose products keep to one thread here."""
         if not isinstance(adapter, LinearAdapter):
             return as_tensor(adapter.adapt(self.examined.numpy()))
-        adapted = self.examined @ as_tensor(adapter.weight).T
+        adapted = inner(self.examined, as_tensor(adapter.weight))
         return adapted if adapter.bias is None else adapted + torch.from_numpy(adapter.bias)
 
     def _fields(self, memories: set[Recall]) -> dict[float | None, Field]:
@@ -208,11 +211,11 @@ class FoldRanking:
         self, keys: NDArray[np.float32], ways: NDArray[np.float32], temperatures: Sequence[float]
     ) -> Iterator[Field]:
         """What these entries recall, ``(examined, out)``, and add to the scores, at each temperature."""
-        distance = self.examined @ as_tensor(keys).T - 1
-        directions = as_tensor(ways)
+        distance = inner(self.examined, as_tensor(keys)) - 1
+        directions = as_tensor(ways).T
         for temperature in temperatures:
-            recalled = torch.exp(distance / temperature) @ directions
-            yield recalled, recalled @ self.asked.T
+            recalled = inner(torch.exp(distance / temperature), directions)
+            yield recalled, inner(recalled, self.asked)
 
 
 def moved(start: LinearAdapter, fitted: LinearAdapter, strength: float) -> LinearAdapter:
