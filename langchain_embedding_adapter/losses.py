@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 LEAST = -60.0
 """Scores further below the highest count as this: what they add is lost in rounding, and denormal numbers are slow."""
@@ -43,11 +42,13 @@ def loss_and_gradient(scores: Tensor, rows: Tensor, columns: Tensor, weights: Te
     shares = scores.sub_(highest).clamp_(min=LEAST).exp_()
     total = shares.sum(dim=1)
     gap = (total.log() + highest[:, 0])[rows] - positives
-    pull = weights * gap.sigmoid()
+    small = gap.abs().neg_().exp_()
+    pull = weights * torch.where(gap < 0, small, 1) / (1 + small)  # torch's own sigmoid and softplus round differently
+    cost = weights * (gap.clamp(min=0) + small.log1p())  # ... on another number of threads
     push = torch.zeros_like(total).index_add_(0, rows, pull)
     gradient = shares.mul_((push / total)[:, None])
     gradient[rows, columns] = -pull
-    return (weights * softplus(gap)).sum(), gradient
+    return torch.zeros_like(total).index_add_(0, rows, cost).sum(), gradient
 
 
 def margin(scores: Tensor, rows: Tensor, columns: Tensor, weights: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def ndcg(gains: Floats, ideal: Floats) -> Floats:
         ideal: ``(queries, k)``, the grades of each question's passages, highest first, padded with zeros.
     """
     discount = 1.0 / np.log2(np.arange(2, gains.shape[1] + 2))
-    return np.asarray((gains @ discount) / (ideal[:, : gains.shape[1]] @ discount))
+    return np.asarray((gains * discount).sum(axis=1) / (ideal[:, : gains.shape[1]] * discount).sum(axis=1))
 
 
 def average_precision(gains: Floats, relevant: NDArray[np.integer]) -> Floats:

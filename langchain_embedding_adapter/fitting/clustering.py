@@ -1,7 +1,8 @@
 """Vectors in cells of neighbours, cells in a row of neighbours.
 
-Made of torch's products, which are the same on one thread whatever the machine; memories, which need not be, sort their
-keys with NumPy or faiss (:mod:`~langchain_embedding_adapter.fitting.nearest`).
+Made of torch's products, which do not depend on the number of threads; memories, which may, sort their keys with NumPy
+or faiss (:mod:`~langchain_embedding_adapter.fitting.nearest`). Nor do NumPy's and SciPy's threads go on spinning here,
+at the cost of the fit that follows.
 """
 
 from __future__ import annotations
@@ -38,6 +39,36 @@ def nearest_centre(vectors: Tensor, centres: Tensor) -> Tensor:
     """``(n,)``, the centre that each vector is nearest to."""
     blocks = vectors.split(max(1, BLOCK // len(centres)))
     return torch.cat([inner(block, centres).argmax(dim=1) for block in blocks])
+
+
+def k_means(vectors: Tensor, count: int, random: np.random.Generator, rounds: int) -> Tensor:
+    """``(count, dimensions)``, means of the vectors that are nearest to each, found by Lloyd from k-means++ on."""
+    means = _far_apart(vectors, count, random)
+    for _ in range(rounds):
+        nearest = nearest_mean(vectors, means)
+        sums = torch.zeros_like(means).index_add_(0, nearest, vectors)
+        sizes = torch.bincount(nearest, minlength=len(means))[:, None]
+        means = torch.where(sizes > 0, sums / sizes.clamp(min=1), means)
+    return means
+
+
+def nearest_mean(vectors: Tensor, means: Tensor) -> Tensor:
+    """``(n,)``, the mean that each vector is nearest to."""
+    half = (means**2).sum(dim=1) / 2
+    blocks = vectors.split(max(1, BLOCK // len(means)))
+    return torch.cat([(inner(block, means) - half).argmax(dim=1) for block in blocks])
+
+
+def _far_apart(vectors: Tensor, count: int, random: np.random.Generator) -> Tensor:
+    """So many of these unit vectors, each drawn by its squared distance to those before it."""
+    chosen = [int(random.integers(len(vectors)))]
+    distance = np.full(len(vectors), np.inf)
+    while len(chosen) < count:
+        cosines = inner(vectors, vectors[chosen[-1:]])[:, 0].numpy()
+        distance = np.minimum(distance, np.maximum(2 - 2 * cosines, 0))
+        below = distance.cumsum()
+        chosen.append(int(np.searchsorted(below, random.uniform() * below[-1])))
+    return vectors[chosen]
 
 
 def along_a_path(centres: Tensor) -> Tensor:

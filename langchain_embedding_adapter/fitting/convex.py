@@ -51,7 +51,7 @@ def fit_linear_exactly(
     def problem(part: PairVectors) -> Problem:
         return Problem.of(part, config, device=device, question_weights=question_weights)
 
-    with SideBySide():  # torch's own threads go on spinning for a while after a product, at the cost of ours
+    with SideBySide(brief=True):  # torch's own threads go on spinning for a while after a product, at the cost of ours
         counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
         if len(counting) > 2 * SAMPLE:
             part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))
@@ -117,16 +117,16 @@ class LinearProblem:
         Args:
             config: ``scale``, ``ridge`` and how exact.
             start: The point to start from, the centre by default.
-            parts: In how many parts an evaluation is shared out. The last bits of the result depend on it, and so it
-                is not the number of threads.
+            parts: In how many parts an evaluation is shared out among threads, where parts are made side by side. The
+                last bits of the result depend on it, and so it is not the number of threads.
 
         Returns:
             The fitted adapter, its point, and the loss of every evaluation.
         """
         space, count = self.space, len(self.problem.queries)
         losses: list[float] = []
-        with SideBySide() as pool:
-            blocks = self.problem.blocks(parts, config.block_entries)
+        with SideBySide(brief=True) as pool:
+            blocks = self.problem.blocks(1 if pool.one_by_one else parts, config.block_entries)
 
             def multiply(left: Tensor, right: Tensor) -> Tensor:
                 return pool.inner(left, right, parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 HISTORY = 6
@@ -31,8 +32,8 @@ Curvature = deque[tuple[Tensor, Tensor, float]]
 
 
 def entrywise(left: Tensor, right: Tensor) -> float:
-    """The sum of the products of their entries."""
-    return float(left.view(-1).dot(right.view(-1)))
+    """The sum of the products of their entries, the same on any number of threads."""
+    return float(torch.linalg.vecdot(left, right).sum())
 
 
 def descend(

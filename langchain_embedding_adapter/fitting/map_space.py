@@ -14,6 +14,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from langchain_embedding_adapter.fitting.lbfgs import entrywise
 from langchain_embedding_adapter.fitting.products import inner
 
 STEP = 200
@@ -95,4 +96,4 @@ class MapSpace:
 
 def dot(left: Tensor, right: Tensor) -> float:
     """The inner product of what two points add to the map."""
-    return float(left[0].reshape(-1).dot(right[-1].reshape(-1)))
+    return entrywise(left[0], right[-1])

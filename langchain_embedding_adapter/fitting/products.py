@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,19 +11,27 @@ from torch import Tensor
 
 from langchain_embedding_adapter.config import Precision
 
-LEAST_WORK = 2**20
-"""Multiplications; with fewer, calling oneDNN takes longer than it saves."""
+LONGEST = 1536
+"""So many products at a time are added up by oneDNN, which shares out sums of 2,048 and more among threads."""
 
 
 def inner(left: Tensor, right: Tensor) -> Tensor:
     """``left @ right.T``, the inner products of the rows of both.
 
     Where the processor has AVX-512, float32 is multiplied by oneDNN: MKL, torch's own choice, uses those instructions
-    on Intel's processors only, and is half as fast on others. Which of the two multiplies depends on the shapes alone.
+    on Intel's processors only, and is half as fast on others. What comes out does not depend on the number of threads
+    then.
     """
-    if _wide(left) and len(left) * len(right) * left.shape[1] >= LEAST_WORK:
-        return torch.ops.mkldnn._linear_pointwise.default(left, right, None, "none", [], "")
-    return left @ right.T
+    if not (left.device.type == "cpu" and left.dtype == torch.float32 and steady()):
+        return left @ right.T
+    if min(len(left), len(right), left.shape[1]) < 2:  # a product with a vector is shared out as a long sum is
+        return (left[:, None] * right).sum(dim=2)
+    found: Tensor | None = None
+    for one, other in zip(left.split(LONGEST, dim=1), right.split(LONGEST, dim=1), strict=True):
+        part: Tensor = torch.ops.mkldnn._linear_pointwise.default(one, other, None, "none", [], "")
+        found = part if found is None else found.add_(part)
+    assert found is not None
+    return found
 
 
 def product(left: Tensor, right: Tensor, precision: Precision) -> Tensor:
@@ -47,10 +56,11 @@ def multiplying(precision: Precision) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def _wide(vectors: Tensor) -> bool:
+@functools.cache
+def steady() -> bool:
+    """Whether inner products on this machine are the same on any number of threads."""
     return (
-        vectors.device.type == "cpu"
-        and vectors.dtype == torch.float32
-        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )

@@ -1,8 +1,8 @@
 """Work on all cores whose results do not depend on how many there are.
 
 A sum that a library shares out over threads comes out a little different on another number of them. Here every
-product runs on one thread, work is shared out in pieces that do not depend on the machine, and results are joined in
-order.
+product runs on one thread, work is shared out in pieces that do not depend on the number of threads, and results are
+joined in order. Brief operations are an exception, where products allow it: see :class:`SideBySide`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from langchain_embedding_adapter.fitting.products import inner
+from langchain_embedding_adapter.fitting.products import inner, steady
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,14 +32,23 @@ class SideBySide:
 
     A context within another has as many threads as that one, but within a call of its :meth:`map`, which has one.
 
+    Calls that are many operations of some microseconds each gain nothing side by side: they wait for Python's lock.
+    Where products are :func:`~langchain_embedding_adapter.fitting.products.steady`, brief calls run one after the
+    other, and torch shares out each operation among its threads. In them, only what is as steady may be used: no sum or
+    dot product of all of a large tensor, but those of its rows; no ``sigmoid``, ``softplus`` or ``softmax`` of columns,
+    which round differently where a thread's share ends; no decomposition.
+
     Args:
         workers: How many at a time; as many as torch had threads, by default.
+        brief: Whether the calls are of brief operations.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers
+    def __init__(self, workers: int | None = None, *, brief: bool = False) -> None:
+        self._workers, self.one_by_one = workers, brief and steady()
 
     def __enter__(self) -> SideBySide:
+        if self.one_by_one:
+            return self
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
         workers = self._workers or _cores.get(self._threads)
@@ -52,6 +61,8 @@ class SideBySide:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.one_by_one:
+            return
         self._pool.shutdown(cancel_futures=True)
         _cores.reset(self._before)
         torch.set_num_threads(self._threads)
@@ -59,6 +70,8 @@ class SideBySide:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """The results of all calls, in the order of the items; this thread makes its share of the calls."""
         items = list(items)
+        if self.one_by_one:
+            return [function(item) for item in items]
         waiting = deque(enumerate(items))
         results: dict[int, Result] = {}
 
@@ -82,4 +95,6 @@ class SideBySide:
 
     def inner(self, left: Tensor, right: Tensor, parts: int) -> Tensor:
         """:func:`~langchain_embedding_adapter.fitting.products.inner`, the rows of ``left`` in so many parts."""
+        if self.one_by_one:
+            return inner(left, right)
         return torch.cat(self.map(lambda piece: inner(piece, right), left.chunk(parts)))

@@ -113,7 +113,7 @@ def cross_validate(
     first = [(kind, folds[0]) for kind, folds in kinds.items()]
     others = [(kind, fold) for kind, folds in kinds.items() for fold in folds[1:]]
     # The loop of descent sets torch's one random state, and has to have it for itself.
-    with SideBySide(workers=None if fit_by_descent is None else 1) as pool:
+    with SideBySide(workers=None if fit_by_descent is None else 1, brief=fit_by_descent is None) as pool:
         for jobs in filter(None, (first, others)):
             for kind, fold, ranks in pool.map(examine, jobs):
                 found[kind].append((fold, ranks))

@@ -7,16 +7,19 @@ out questions at random: tomorrow's questions are about the passages of today.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_embedding_adapter.fitting import SideBySide, as_tensor
+from langchain_embedding_adapter.fitting.clustering import k_means, nearest_mean
 from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
 
 LARGEST_SAMPLE = 4096
 """Most passages that are looked at to find the clusters; the others join the nearest one."""
+ROUNDS = 10
+"""How often the clusters' centres move."""
 
 Indices = NDArray[np.intp]
 
@@ -94,28 +97,13 @@ def topic_folds(vectors: PairVectors, count: int, seed: int) -> list[Fold]:
 
 def _clusters(passages: Floats, count: int, seed: int) -> Indices:
     """The cluster of each passage, ``(passages,)``, by k-means over unit vectors."""
-    from scipy.cluster.vq import kmeans2, vq
-
     random = np.random.default_rng(seed)
-    sample = passages
-    if len(passages) > LARGEST_SAMPLE:
-        sample = passages[np.sort(random.choice(len(passages), LARGEST_SAMPLE, replace=False))]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One of the clusters is empty")  # it stays so, and harms nothing
-        centres, _ = kmeans2(sample, _seeds(sample, min(count, len(sample)), random), minit="matrix")
-    nearest, _ = vq(passages, centres)
-    return np.asarray(nearest, dtype=np.intp)
-
-
-def _seeds(points: Floats, count: int, random: np.random.Generator) -> Floats:
-    """So many of the unit vectors, far apart: where k-means++ starts (SciPy's takes time quadratic in the clusters)."""
-    chosen = [int(random.integers(len(points)))]
-    distance = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        distance = np.minimum(distance, np.maximum(2 - 2 * (points @ points[chosen[-1]]), 0))
-        below = distance.cumsum()
-        chosen.append(int(np.searchsorted(below, random.uniform() * below[-1])))
-    return points[chosen]
+    vectors = sample = as_tensor(passages)
+    if len(vectors) > LARGEST_SAMPLE:
+        sample = vectors[np.sort(random.choice(len(vectors), LARGEST_SAMPLE, replace=False))]
+    with SideBySide(brief=True):
+        nearest = nearest_mean(vectors, k_means(sample, min(count, len(sample)), random, ROUNDS))
+    return np.asarray(nearest.numpy(), dtype=np.intp)
 
 
 def _most_frequent(rows: Indices, values: Indices) -> Indices:
