@@ -6,6 +6,7 @@ tensors, and returns a :class:`LinearAdapter`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,11 +14,26 @@ from torch import Tensor
 
 from langchain_embedding_adapter.adapters import LinearAdapter
 from langchain_embedding_adapter.adapters.base import identity_matrix
+from langchain_embedding_adapter.fitting.threads import SideBySide
+
+ClosedForm = Callable[[Tensor, Tensor], LinearAdapter]
 
 RIDGE_SHARE = 1.0
 """Ridge of :func:`ridge_regression`, as a multiple of the mean eigenvalue of the questions' second moment."""
 
 
+def _on_one_thread(form: ClosedForm) -> ClosedForm:
+    """The same, but so that decompositions and long sums do not depend on the number of threads."""
+
+    @functools.wraps(form)
+    def alone(queries: Tensor, answers: Tensor) -> LinearAdapter:
+        with SideBySide(workers=1):
+            return form(queries, answers)
+
+    return alone
+
+
+@_on_one_thread
 def mean_shift(queries: Tensor, answers: Tensor) -> LinearAdapter:
     """``q + (mean answer − mean question)``: the gap between how questions and passages are embedded."""
     adapter = LinearAdapter(queries.shape[1], answers.shape[1], bias=True)
@@ -26,6 +42,7 @@ def mean_shift(queries: Tensor, answers: Tensor) -> LinearAdapter:
     return adapter
 
 
+@_on_one_thread
 def centred_procrustes(queries: Tensor, answers: Tensor) -> LinearAdapter:
     """The rotation that brings centred questions nearest to their centred answers, and the shift between centres."""
     from_centre, to_centre = queries.mean(dim=0), answers.mean(dim=0)
@@ -47,6 +64,7 @@ def centred_procrustes(queries: Tensor, answers: Tensor) -> LinearAdapter:
     return adapter
 
 
+@_on_one_thread
 def ridge_regression(queries: Tensor, answers: Tensor) -> LinearAdapter:
     """Least squares from questions to answers, held to the identity."""
     adapter = LinearAdapter(queries.shape[1], answers.shape[1])
@@ -59,7 +77,7 @@ def ridge_regression(queries: Tensor, answers: Tensor) -> LinearAdapter:
     return adapter
 
 
-CLOSED_FORMS: Mapping[str, Callable[[Tensor, Tensor], LinearAdapter]] = {
+CLOSED_FORMS: Mapping[str, ClosedForm] = {
     "mean shift": mean_shift,
     "procrustes": centred_procrustes,
     "ridge regression": ridge_regression,

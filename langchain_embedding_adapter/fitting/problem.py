@@ -24,6 +24,8 @@ from langchain_embedding_adapter.vectors import NO_ROWS, NO_SCORES, Floats, Pair
 
 QuestionWeights = Mapping[str, float]
 """How much questions count, by id; 1 where one is not named."""
+MOST_QUESTIONS = 16_384
+"""Of a block: torch sums up more numbers in parts, one a thread."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Problem:
 
     def blocks(self, parts: int, entries: int) -> list[Problem]:
         """The questions in so many blocks, or more, whose scores are at most ``entries`` numbers (or one question)."""
-        size = max(1, min(-(-len(self.queries) // parts), entries // len(self.passages)))
+        size = max(1, min(-(-len(self.queries) // parts), entries // len(self.passages), MOST_QUESTIONS))
         if size >= len(self.queries):
             return [self]
         questions = torch.arange(len(self.queries), device=self.rows.device)

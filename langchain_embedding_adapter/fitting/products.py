@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,11 +27,13 @@ def inner(left: Tensor, right: Tensor) -> Tensor:
         return left @ right.T
     if min(len(left), len(right), left.shape[1]) < 2:  # a product with a vector is shared out as a long sum is
         return (left[:, None] * right).sum(dim=2)
-    found: Tensor | None = None
-    for one, other in zip(left.split(LONGEST, dim=1), right.split(LONGEST, dim=1), strict=True):
-        part: Tensor = torch.ops.mkldnn._linear_pointwise.default(one, other, None, "none", [], "")
-        found = part if found is None else found.add_(part)
-    assert found is not None
+    parts = zip(left.split(LONGEST, dim=1), right.split(LONGEST, dim=1), strict=True)
+    return functools.reduce(Tensor.add_, itertools.starmap(_by_onednn, parts))
+
+
+def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
+    sides = (side if side.is_contiguous() or side.T.is_contiguous() else side.contiguous() for side in (left, right))
+    found: Tensor = torch.ops.mkldnn._linear_pointwise.default(*sides, None, "none", [], "")  # no other strides: 1000 ×
     return found
 
 

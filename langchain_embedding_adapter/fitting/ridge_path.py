@@ -19,6 +19,7 @@ from langchain_embedding_adapter.fitting.lbfgs import Curvature, entrywise
 from langchain_embedding_adapter.fitting.pools import Indices
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.sampled_problem import Block, Level, SampledProblem
+from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.metrics import SIGNIFICANT
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,8 @@ def _about_held_out(problem: SampledProblem) -> NDArray[np.bool_]:
 def _figures(level: Level, point: Tensor) -> NDArray[np.float64]:
     """The discounted gain of each question's first right passage, by its estimated rank; in the order of their rows."""
     matrix = as_matrix(level.common.centre, level.common.device) + point
-    found = torch.cat([_of_block(level, block, matrix) for block in level.blocks]).cpu().double().numpy()
+    with SideBySide() as pool:
+        found = torch.cat(pool.map(lambda block: _of_block(level, block, matrix), level.blocks)).cpu().double().numpy()
     return found[np.argsort(level.questions)]
 
 

@@ -80,9 +80,7 @@ class FoldRanking:
         for query_map, adapted in self._maps(list(dict.fromkeys(choice.map for choice in choices))):
             recalling = over if query_map == WHOLE else fields
             best, nearest = self._nearest(adapted, recalling.get(None))
-            scores = torch.cat(
-                [inner(adapted, self.asked), best], dim=1
-            )  # (examined, passages with questions + nearest)
+            scores = torch.cat([inner(adapted, self.asked), best], dim=1)  # passages with questions, then the nearest
             scores[self.hidden] = -torch.inf
             own = {}
             if recalling:
@@ -122,9 +120,12 @@ class FoldRanking:
             ``(examined, nearest, memories)``.
         """
         size = max(1, IN_CACHE // max(1, nearest.shape[1] * self.others.shape[1]))
-        return torch.cat(
-            [self.others[rows] @ parts for rows, parts in zip(nearest.split(size), recalled.split(size), strict=True)]
-        )
+        found = []
+        for rows, parts in zip(nearest.split(size), recalled.split(size), strict=True):
+            passages = self.others[rows]
+            by_memory = [(passages * recalled[:, None]).sum(dim=2) for recalled in parts.unbind(2)]  # bmm is not steady
+            found.append(torch.stack(by_memory, dim=2))
+        return torch.cat(found)
 
     def _ranks(self, scores: Tensor) -> Ranks:
         right = scores[self.rows, self.columns]

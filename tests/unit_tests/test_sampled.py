@@ -16,10 +16,11 @@ from langchain_embedding_adapter.fitting import feasible, fit_linear, sampled
 from langchain_embedding_adapter.fitting.clustering import along_a_path, find_centres, nearest_centre
 from langchain_embedding_adapter.fitting.convex import fit_linear_exactly
 from langchain_embedding_adapter.fitting.pools import Candidates, inclusion
-from langchain_embedding_adapter.fitting.products import Shelf, multiplying, product
+from langchain_embedding_adapter.fitting.products import multiplying, product
 from langchain_embedding_adapter.fitting.ranks import Ranks
 from langchain_embedding_adapter.fitting.sampled import fit_linear_sampled
 from langchain_embedding_adapter.fitting.sampled_problem import SampledProblem
+from langchain_embedding_adapter.fitting.shelf import Shelf
 from langchain_embedding_adapter.vectors import PairVectors, Ragged, unit
 from langchain_embedding_adapter.vectors.spool import Spool
 
@@ -242,7 +243,7 @@ def test_products_of_fewer_bits_teach_alike() -> None:
     assert figures["bfloat16"][1] == pytest.approx(figures["float32"][1], abs=1e-3)
     one, other = (torch.from_numpy(part) for part in (vectors.queries[:5], vectors.passages[:7]))
     rounded = one.bfloat16().double() @ other.T.bfloat16().double()
-    assert torch.allclose(product(one, other.T, "bfloat16").double(), rounded, rtol=1e-6, atol=1e-6)
+    assert torch.allclose(product(one, other, "bfloat16").double(), rounded, rtol=1e-6, atol=1e-6)
     with multiplying("tf32"):
         assert torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
