@@ -43,8 +43,9 @@ def loss_and_gradient(scores: Tensor, rows: Tensor, columns: Tensor, weights: Te
     total = shares.sum(dim=1)
     gap = (total.log() + highest[:, 0])[rows] - positives
     small = gap.abs().neg_().exp_()
-    pull = weights * torch.where(gap < 0, small, 1) / (1 + small)  # torch's own sigmoid and softplus round differently
-    cost = weights * (gap.clamp(min=0) + small.log1p())  # ... on another number of threads
+    # The sigmoid of the gap and its softplus; torch's own round differently on another number of threads.
+    pull = weights * torch.where(gap < 0, small, 1) / (1 + small)
+    cost = weights * (gap.clamp(min=0) + small.log1p())
     push = torch.zeros_like(total).index_add_(0, rows, pull)
     gradient = shares.mul_((push / total)[:, None])
     gradient[rows, columns] = -pull

@@ -1,6 +1,7 @@
 """Candidates examined on questions that their fit has not seen.
 
-Folds run side by side, each on one thread, so that the result is the same on any number of them.
+Folds are brief: they are examined one after the other, or side by side on one thread each
+(:class:`~langchain_embedding_adapter.fitting.SideBySide`), and the result is the same on any number of threads.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class FoldRanking:
             yield query_map, normalize(self._adapted(adapter), dim=1)
 
     def _adapted(self, adapter: BaseAdapter) -> Tensor:
-        """The examined questions, adapted; a linear map by torch, whose products keep to one thread here."""
+        """The examined questions, adapted; a linear map by products that are the same on any number of threads."""
         if not isinstance(adapter, LinearAdapter):
             return as_tensor(adapter.adapt(self.examined.numpy()))
         adapted = inner(self.examined, as_tensor(adapter.weight))
