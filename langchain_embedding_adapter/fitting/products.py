@@ -19,9 +19,9 @@ LONGEST = 1536
 def inner(left: Tensor, right: Tensor) -> Tensor:
     """``left @ right.T``, the inner products of the rows of both.
 
-    Where the processor has AVX-512, float32 is multiplied by oneDNN: MKL, torch's own choice, uses those instructions
-    on Intel's processors only, and is half as fast on others. What comes out does not depend on the number of threads
-    then.
+    Processors with AVX2 or AVX-512 multiply float32 by oneDNN, and what comes out does not depend on the number of
+    threads then. (MKL, torch's own choice, makes no such promise, and uses AVX-512 on Intel's processors only: on
+    others it is half as fast.)
     """
     if not (left.device.type == "cpu" and left.dtype == torch.float32 and steady()):
         return left @ right.T
@@ -63,7 +63,7 @@ def multiplying(precision: Precision) -> Iterator[None]:
 def steady() -> bool:
     """Whether inner products on this machine are the same on any number of threads."""
     return (
-        torch.backends.cpu.get_cpu_capability() == "AVX512"
+        torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )

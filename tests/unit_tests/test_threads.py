@@ -24,7 +24,7 @@ COUNTS = (1, 2, 3, 5, 16)
 DIMENSIONS = 160
 
 needs_steady_products = pytest.mark.skipif(
-    not steady(), reason="the processor has no AVX-512, and products are made side by side on one thread each"
+    not steady(), reason="the processor has no AVX2, and products are made side by side on one thread each"
 )
 
 
@@ -39,7 +39,7 @@ def threads_as_before() -> Iterator[None]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways to share out brief calls, as far as this processor has them."""
     if request.param and not steady():
-        pytest.skip("the processor has no AVX-512")
+        pytest.skip("the processor has no AVX2")
     for module in (products, threads):
         monkeypatch.setattr(module, "steady", lambda: request.param)
     return bool(request.param)
@@ -204,7 +204,7 @@ def test_an_error_in_a_call_comes_out_and_leaves_the_threads_as_they_were(way: b
 
 
 def test_training_side_by_side_learns_as_well(monkeypatch: pytest.MonkeyPatch, base, dataset) -> None:  # type: ignore[no-untyped-def]
-    """What machines without AVX-512 do."""
+    """What machines without AVX2 do."""
     for module in (products, threads):
         monkeypatch.setattr(module, "steady", lambda: False)
     result = AdapterTrainer(base).train(dataset)
