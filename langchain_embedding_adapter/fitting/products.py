@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from langchain_embedding_adapter.config import Precision
+from langchain_embedding_adapter.fitting.sharing import current
 
 LONGEST = 1536
 """So many products at a time are added up by oneDNN, which shares out sums of 2,048 and more among threads."""
@@ -27,8 +29,13 @@ def inner(left: Tensor, right: Tensor) -> Tensor:
         return left @ right.T
     if min(len(left), len(right), left.shape[1]) < 2:  # a product with a vector is shared out as a long sum is
         return (left[:, None] * right).sum(dim=2)
+    began = time.perf_counter()
     parts = zip(left.split(LONGEST, dim=1), right.split(LONGEST, dim=1), strict=True)
-    return functools.reduce(Tensor.add_, itertools.starmap(_by_onednn, parts))
+    found = functools.reduce(Tensor.add_, itertools.starmap(_by_onednn, parts))
+    sharing = current.get()
+    if sharing is not None:
+        sharing.took(time.perf_counter() - began, 2 * found.numel() * left.shape[1])
+    return found
 
 
 def _by_onednn(left: Tensor, right: Tensor) -> Tensor:

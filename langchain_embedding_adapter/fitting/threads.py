@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TypeVar
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from langchain_embedding_adapter.fitting.products import inner, steady
+from langchain_embedding_adapter.fitting.sharing import Sharing, current
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,7 +38,8 @@ class SideBySide:
     Where products are :func:`~langchain_embedding_adapter.fitting.products.steady`, brief calls run one after the
     other, and torch shares out each operation among its threads. In them, only what is as steady may be used: no sum or
     dot product of all of a large tensor, but those of its rows; no ``sigmoid``, ``softplus`` or ``softmax`` of columns,
-    which round differently where a thread's share ends; no decomposition.
+    which round differently where a thread's share ends; no decomposition. Where other processes are in the way, one
+    thread does it all for a while (:mod:`~langchain_embedding_adapter.fitting.sharing`).
 
     Args:
         workers: How many at a time; as many as torch had threads, by default.
@@ -45,9 +48,12 @@ class SideBySide:
 
     def __init__(self, workers: int | None = None, *, brief: bool = False) -> None:
         self._workers, self.one_by_one = workers, brief and steady()
+        self._sharing: AbstractContextManager[object] = nullcontext()
 
     def __enter__(self) -> SideBySide:
         if self.one_by_one:
+            self._sharing = nullcontext() if current.get() else Sharing()
+            self._sharing.__enter__()
             return self
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -62,6 +68,7 @@ class SideBySide:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.one_by_one:
+            self._sharing.__exit__(kind, error, trace)
             return
         self._pool.shutdown(cancel_futures=True)
         _cores.reset(self._before)

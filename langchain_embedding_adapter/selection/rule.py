@@ -1,8 +1,9 @@
 """The rule that takes the winner.
 
 Of the candidates that lose nothing on new passages and are not significantly behind the best one there, the one with
-the best sum of both gains; with few questions, the simplest that is within one standard error of it. The base is a
-candidate like any other.
+the best sum of both gains. With few questions, the simplest of those that are within one standard error of it and
+themselves more than one above the base (to be near the best is not enough: the noisier a candidate, the nearer), or
+the base, if there is none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def choose(
     Args:
         gains: For each future each candidate's gain on each question, candidates from simple to complex.
         expect: Which future counts.
-        small: Whether to prefer the simplest candidate within a standard error.
+        small: Whether there are few questions, and so the simplest candidate within a standard error is preferred.
         metric: What the gains are measured in, for the reason.
     """
     counting, guard, eligible = eligible_of(gains, expect)
@@ -40,9 +41,9 @@ def choose(
         return float(np.hypot.reduce([standard_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
 
     winner = max(eligible, key=total)
-    simplest = next(
-        choice for choice in eligible if total(winner) - total(choice) <= small * error_behind(choice, winner)
-    )
+    reliable = [choice for choice in eligible if total(choice) > small * error_behind(choice, BASE)]
+    near = (choice for choice in reliable if total(winner) - total(choice) <= small * error_behind(choice, winner))
+    simplest = next(near, BASE) if winner in reliable else BASE
     asked = len(gains[counting[0]][BASE])
     if simplest == BASE:
         return BASE, (

@@ -152,6 +152,13 @@ def test_the_rule(means, expect, small: bool, winner: int | None) -> None:
         assert "nDCG@10 × 100" in reason
 
 
+def test_with_few_questions_to_be_near_the_best_by_noise_is_not_enough() -> None:
+    noisy, good = (Candidate(QueryMap("convex", 1, ridge)) for ridge in (0, 1))
+    for mean, winner in ((-0.01, good), (0.03, good), (0.06, noisy)):  # the noisy one's standard error is 0.05
+        found = {BASE: np.zeros(400), noisy: 5 * noise(0) + mean, good: noise(1) + 0.04}
+        assert choose({SAME: found}, "same passages", small=True, metric="ndcg@10")[0] == winner
+
+
 def test_with_few_questions_a_gain_must_stand_out() -> None:
     faint = gains(a=(0.005, 0.005))
     assert choose(faint, "both", small=True, metric="ndcg@10")[0] == BASE

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from langchain_embedding_adapter import AdapterTrainer, LinearAdapter, PairVectors, TrainingConfig
 from langchain_embedding_adapter.evaluation.ranking import retrieval_scores
-from langchain_embedding_adapter.fitting import CLOSED_FORMS, fit_linear, products, threads
+from langchain_embedding_adapter.fitting import CLOSED_FORMS, fit_linear, products, sharing, threads
 from langchain_embedding_adapter.fitting.products import LONGEST, inner, steady
 from langchain_embedding_adapter.fitting.threads import SideBySide
 from langchain_embedding_adapter.losses import loss_and_gradient
@@ -29,7 +29,8 @@ needs_steady_products = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
+def threads_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sharing.Sharing, "_until", 0.0)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -209,3 +210,37 @@ def test_training_side_by_side_learns_as_well(monkeypatch: pytest.MonkeyPatch, b
         monkeypatch.setattr(module, "steady", lambda: False)
     result = AdapterTrainer(base).train(dataset)
     assert result.report["ndcg@10"].gain >= 0
+
+
+def test_where_others_are_in_the_way_torch_keeps_to_one_thread_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(sharing.time, "perf_counter", lambda: now[0])
+    torch.set_num_threads(3)
+    slow, quick = 2 * sharing.TURN, sharing.TURN / 2
+    with sharing.Sharing() as found:
+        for seconds in (slow, quick, slow):  # once is chance
+            found.took(seconds, work=1000)
+            assert torch.get_num_threads() == 3
+        found.took(slow, work=round(2 * sharing.TURN * sharing.LEAST_SPEED))  # it was much work
+        assert torch.get_num_threads() == 3
+        for _ in range(sharing.IN_A_ROW):
+            found.took(slow, work=1000)
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+    with sharing.Sharing() as found:  # they will still be there
+        assert torch.get_num_threads() == 1
+        now[0] += sharing.AWHILE
+        found.took(quick, work=1000)
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 3
+
+
+@needs_steady_products
+def test_products_tell_how_long_they_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(sharing.Sharing, "took", lambda self, seconds, work: told.append(work))
+    inner(torch.randn(20, 30), torch.randn(40, 30))
+    assert told == []
+    with SideBySide(brief=True), SideBySide(brief=True):
+        inner(torch.randn(20, 30), torch.randn(40, 30))
+    assert told == [2 * 20 * 30 * 40]
