@@ -67,6 +67,11 @@ class Candidate:
     map: QueryMap
     memory: Recall | None = None
 
+    def contains(self, other: Candidate) -> bool:
+        """Whether the other is a simpler form of this one: with another convex map or none, or without the memory."""
+        maps = other.map == self.map or (self.map.method == "convex" and other.map.method in ("convex", "start"))
+        return maps and other.memory in (None, self.memory)
+
     def __str__(self) -> str:
         if self.memory is None:
             return str(self.map)

@@ -1,9 +1,9 @@
 """The rule that takes the winner.
 
 Of the candidates that lose nothing on new passages and are not significantly behind the best one there, the one with
-the best sum of both gains. With few questions, the simplest of those that are within one standard error of it and
-themselves more than one above the base (to be near the best is not enough: the noisier a candidate, the nearer), or
-the base, if there is none.
+the best sum of both gains. With few questions, the base, if that is not a standard error ahead of it; else the simplest
+form of it that is within one standard error of it and more than one ahead of the base. (A form of it: what has nothing
+to do with it may be near by noise alone.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def choose(
     Args:
         gains: For each future each candidate's gain on each question, candidates from simple to complex.
         expect: Which future counts.
-        small: Whether there are few questions, and so the simplest candidate within a standard error is preferred.
+        small: Whether there are few questions, and so simplicity counts.
         metric: What the gains are measured in, for the reason.
     """
     counting, guard, eligible = eligible_of(gains, expect)
@@ -42,8 +42,9 @@ def choose(
 
     winner = max(eligible, key=total)
     reliable = [choice for choice in eligible if total(choice) > small * error_behind(choice, BASE)]
-    near = (choice for choice in reliable if total(winner) - total(choice) <= small * error_behind(choice, winner))
-    simplest = next(near, BASE) if winner in reliable else BASE
+    forms = (choice for choice in reliable if winner.contains(choice))
+    near = (choice for choice in forms if total(winner) - total(choice) <= small * error_behind(choice, winner))
+    simplest = next(near) if winner in reliable else BASE
     asked = len(gains[counting[0]][BASE])
     if simplest == BASE:
         return BASE, (
@@ -56,7 +57,7 @@ def choose(
     )
     because = f"the best gain of those not significantly behind the best on {guard}" if guard else "the best gain"
     if simplest != winner:
-        because = f"the simplest within one standard error of {winner}"
+        because = f"the simplest form of {winner} within one standard error of it"
     return simplest, (
         f"Chosen: {simplest}. It gains {figures} ({label(metric)} × 100, {asked} questions that the fit had not seen); "
         f"{because}."

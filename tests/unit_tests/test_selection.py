@@ -159,6 +159,20 @@ def test_with_few_questions_to_be_near_the_best_by_noise_is_not_enough() -> None
         assert choose({SAME: found}, "same passages", small=True, metric="ndcg@10")[0] == winner
 
 
+def test_with_few_questions_only_a_form_of_the_best_is_preferred_to_it() -> None:
+    convex, memory = QueryMap("convex", 40, 0.1), (0.05, 1.0)
+    best = Candidate(convex, memory)
+    for simpler, winner in {
+        Candidate(QueryMap("mean shift")): best,
+        Candidate(convex): Candidate(convex),
+        Candidate(QueryMap(), memory): Candidate(QueryMap(), memory),
+        Candidate(QueryMap("convex", 80, 0.3), memory): Candidate(QueryMap("convex", 80, 0.3), memory),
+        Candidate(convex, (0.1, 1.0)): best,
+    }.items():
+        found = {BASE: np.zeros(400), simpler: noise(0) + 0.035, best: noise(1) + 0.04}
+        assert choose({SAME: found}, "same passages", small=True, metric="ndcg@10")[0] == winner
+
+
 def test_with_few_questions_a_gain_must_stand_out() -> None:
     faint = gains(a=(0.005, 0.005))
     assert choose(faint, "both", small=True, metric="ndcg@10")[0] == BASE
