@@ -24,7 +24,7 @@ from langchain_embedding_adapter.metrics import SIGNIFICANT
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT = 1000
+HELD_OUT = 4000
 """Questions that tell, about."""
 MOST = 0.2
 """Of the questions, at most."""
