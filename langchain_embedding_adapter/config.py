@@ -50,8 +50,8 @@ class TrainingConfig:
         folds: Parts of the cross-validation, of each of its two kinds; where questions are many, not every part is
             examined.
         small: With fewer questions than this, questions are few: selection tries closed forms and the cautious grid
-            too, and takes the simplest form of the best candidate that is within one standard error of it, or the base
-            if that is not one standard error behind it.
+            too, leaves out whatever is not a standard error ahead of the base, and takes the simplest form of the best
+            candidate that is within one standard error of it.
         negatives: What a question's passages compete with: ``"asked"``, the passages that have a training question, or
             ``"all"`` passages, which pays only where future questions hit the same passages.
         duplicates_above: A passage whose cosine to a right one is at least this is no negative; ``None`` lets it be.

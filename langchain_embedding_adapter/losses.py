@@ -85,6 +85,14 @@ def listwise_kl(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor)
     return (weights[rows] * theirs.exp() * (theirs - ours)).sum()
 
 
+def listwise_kl_and_gradient(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`listwise_kl` and its gradient with respect to the scores, the same on any number of threads."""
+    ours, theirs = (log_softmax_by_row(values, rows, len(weights)) for values in (scores, opinions))
+    belief, importance = theirs.exp(), weights[rows]
+    by_question = torch.zeros_like(weights).index_add_(0, rows, importance * belief * (theirs - ours))
+    return by_question.sum(), importance * (ours.exp() - belief)
+
+
 def margin_mse(scores: Tensor, rows: Tensor, opinions: Tensor, weights: Tensor, answers: Tensor) -> Tensor:
     """Mean squared error of how far a right passage is ahead of the others in a teacher's list (Margin-MSE).
 

@@ -25,10 +25,10 @@ from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.details import DEPTH, NOTHING, Details, Found, Lists
 from langchain_embedding_adapter.report.story import TrainingStory
 from langchain_embedding_adapter.result import TrainingResult
-from langchain_embedding_adapter.selection.candidates import BASE, Future, is_identity
+from langchain_embedding_adapter.selection.candidates import BASE, DESCENDING, Future, is_identity
 from langchain_embedding_adapter.selection.choice import Selection, folds_of
 from langchain_embedding_adapter.selection.crossvalidation import TOLERANCE
-from langchain_embedding_adapter.selection.fitted import DESCENDING, fit_chosen
+from langchain_embedding_adapter.selection.fitted import fit_chosen
 from langchain_embedding_adapter.selection.fold_ranking import ranked_passages
 from langchain_embedding_adapter.selection.folds import Fold
 from langchain_embedding_adapter.selection.training import Task, Trained

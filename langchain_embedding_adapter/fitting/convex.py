@@ -51,7 +51,7 @@ def fit_linear_exactly(
     def problem(part: PairVectors) -> Problem:
         return Problem.of(part, config, device=device, question_weights=question_weights)
 
-    with SideBySide(brief=True):  # torch's own threads go on spinning for a while after a product, at the cost of ours
+    with SideBySide(brief=True):  # the problem too is made in it: idle threads of other products would be in its way
         counting = np.flatnonzero([(question_weights or {}).get(query, 1) > 0 for query in vectors.query_ids])
         if len(counting) > 2 * SAMPLE:
             part = np.sort(np.random.default_rng(config.seed).choice(counting, SAMPLE, replace=False))

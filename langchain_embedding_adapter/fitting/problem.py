@@ -14,6 +14,7 @@ from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.fitting.products import inner
 from langchain_embedding_adapter.losses import (
     listwise_kl,
+    listwise_kl_and_gradient,
     loss_and_gradient,
     margin,
     margin_mse,
@@ -129,16 +130,15 @@ class Problem:
         """The convex loss and its gradient with respect to the scores, which are overwritten."""
         distance = scores.new_zeros(())
         if self.teacher_share:
-            own = scores[self.listed_rows, self.listed_columns].requires_grad_()
-            distance = listwise_kl(own, self.listed_rows, self.opinions, self._importance)
-            (pull,) = torch.autograd.grad(distance, own)
+            own = scores[self.listed_rows, self.listed_columns]
+            distance, pull = listwise_kl_and_gradient(own, self.listed_rows, self.opinions, self._importance)
         if len(self.masked_rows):
             scores[self.masked_rows, self.masked_columns] = -torch.inf
         loss, gradient = loss_and_gradient(scores, self.rows, self.columns, self.weights)
         if self.teacher_share:
             gradient *= 1 - self.teacher_share
             gradient[self.listed_rows, self.listed_columns] += self.teacher_share * pull
-        return self._shared(loss, distance.detach()), gradient
+        return self._shared(loss, distance), gradient
 
     def _shared(self, by_labels: Tensor, by_teacher: Tensor) -> Tensor:
         return (1 - self.teacher_share) * by_labels + self.teacher_share * by_teacher

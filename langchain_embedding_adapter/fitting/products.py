@@ -25,17 +25,24 @@ def inner(left: Tensor, right: Tensor) -> Tensor:
     threads then. (MKL, torch's own choice, makes no such promise, and uses AVX-512 on Intel's processors only: on
     others it is half as fast.)
     """
-    if not (left.device.type == "cpu" and left.dtype == torch.float32 and steady()):
+    sides = left, right
+    plain = all(side.device.type == "cpu" and side.dtype == torch.float32 and not side.requires_grad for side in sides)
+    if not (plain and left.shape[1] == right.shape[1] and left.numel() and right.numel() and steady()):
         return left @ right.T
-    if min(len(left), len(right), left.shape[1]) < 2:  # a product with a vector is shared out as a long sum is
-        return (left[:, None] * right).sum(dim=2)
     began = time.perf_counter()
-    parts = zip(left.split(LONGEST, dim=1), right.split(LONGEST, dim=1), strict=True)
+    parts = zip(*(_two_rows(side).split(LONGEST, dim=1) for side in sides), strict=True)
     found = functools.reduce(Tensor.add_, itertools.starmap(_by_onednn, parts))
+    if 1 in (len(left), len(right)):
+        found = found[: len(left), : len(right)].contiguous()
     sharing = current.get()
     if sharing is not None:
         sharing.took(time.perf_counter() - began, 2 * found.numel() * left.shape[1])
     return found
+
+
+def _two_rows(side: Tensor) -> Tensor:
+    """The side, its only row twice: a product with a vector is shared out among threads as a long sum is."""
+    return side.expand(2, -1).contiguous() if len(side) == 1 else side
 
 
 def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
@@ -69,8 +76,10 @@ def multiplying(precision: Precision) -> Iterator[None]:
 @functools.cache
 def steady() -> bool:
     """Whether inner products on this machine are the same on any number of threads."""
-    return (
-        torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512") or not torch.backends.mkldnn.is_available():
+        return False
+    numbers = torch.arange(16.0).view(4, 4)
+    try:
+        return torch.equal(_by_onednn(numbers, numbers), numbers @ numbers.T)
+    except (AttributeError, RuntimeError):  # the operation is torch's own affair, and another version may lack it
+        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from threading import Lock
 
 import torch
 
@@ -22,13 +23,38 @@ IN_A_ROW = 2
 """So many operations have to have waited."""
 
 
+class Threads:
+    """Torch's number of threads, which contexts change and the last to end gives back, whichever thread it is in."""
+
+    _lock = Lock()
+    _contexts = 0
+    _number = 1
+
+    def __enter__(self) -> int:
+        """Their number."""
+        self._own = torch.get_num_threads()
+        with Threads._lock:
+            if not Threads._contexts:
+                Threads._number = self._own
+            Threads._contexts += 1
+        return self._own
+
+    def __exit__(self, *_: object) -> None:
+        with Threads._lock:
+            Threads._contexts -= 1
+            torch.set_num_threads(self._own if Threads._contexts else Threads._number)
+
+
 class Sharing:
     """A context that gives torch its threads back in the end; in it, products tell how long they took."""
 
     _until = 0.0  # of all contexts: who was in the way a moment ago will be again
 
+    def __init__(self) -> None:
+        self._held = Threads()
+
     def __enter__(self) -> Sharing:
-        self._threads = torch.get_num_threads()
+        self._threads = self._held.__enter__()
         self._waited = 0
         self._alone = self._threads > 1 and time.perf_counter() < Sharing._until
         if self._alone:
@@ -37,8 +63,8 @@ class Sharing:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._held.__exit__()
         current.reset(self._before)
-        torch.set_num_threads(self._threads)
 
     def took(self, seconds: float, work: int) -> None:
         """How long an operation took, and how many multiplications and additions it was."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from langchain_embedding_adapter.fitting.products import inner, steady
-from langchain_embedding_adapter.fitting.sharing import Sharing, current
+from langchain_embedding_adapter.fitting.sharing import Sharing, Threads, current
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,13 +32,15 @@ _cores: ContextVar[int] = ContextVar("_cores")
 class SideBySide:
     """A context in which torch's products run on one thread each, and :meth:`map` runs calls side by side.
 
-    A context within another has as many threads as that one, but within a call of its :meth:`map`, which has one.
+    A context within another has as many threads as that one, but within a call of its :meth:`map`, which has one; a
+    brief one has as many as torch has there.
 
     Calls that are many operations of some microseconds each gain nothing side by side: they wait for Python's lock.
     Where products are :func:`~langchain_embedding_adapter.fitting.products.steady`, brief calls run one after the
     other, and torch shares out each operation among its threads. In them, only what is as steady may be used: no sum or
     dot product of all of a large tensor, but those of its rows; no ``sigmoid``, ``softplus`` or ``softmax`` of columns,
-    which round differently where a thread's share ends; no decomposition. Where other processes are in the way, one
+    which round differently where a thread's share ends; no gradient of what was read by index, nor any other sum at
+    places that are met more than once, but ``index_add_``; no decomposition. Where other processes are in the way, one
     thread does it all for a while (:mod:`~langchain_embedding_adapter.fitting.sharing`).
 
     Args:
@@ -55,10 +57,11 @@ class SideBySide:
             self._sharing = nullcontext() if current.get() else Sharing()
             self._sharing.__enter__()
             return self
-        self._threads = torch.get_num_threads()
+        self._held = Threads()
+        threads = self._held.__enter__()
+        workers = self._workers or _cores.get(threads)
         torch.set_num_threads(1)
-        workers = self._workers or _cores.get(self._threads)
-        self._before = _cores.set(workers)
+        self._before = _cores.set(workers), current.set(None)
         self._helpers = workers - 1
         # A thread takes over the number of threads when torch first shares out work in it, and oneDNN may come before.
         self._pool = ThreadPoolExecutor(max(1, self._helpers), initializer=torch.get_num_threads)
@@ -71,8 +74,10 @@ class SideBySide:
             self._sharing.__exit__(kind, error, trace)
             return
         self._pool.shutdown(cancel_futures=True)
-        _cores.reset(self._before)
-        torch.set_num_threads(self._threads)
+        self._held.__exit__()
+        cores, sharing = self._before
+        _cores.reset(cores)
+        current.reset(sharing)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """The results of all calls, in the order of the items; this thread makes its share of the calls."""
@@ -92,9 +97,10 @@ class SideBySide:
 
         def work_alone() -> None:
             _cores.set(1)
+            current.set(None)
             work()
 
-        helping = [self._pool.submit(work) for _ in range(min(self._helpers, len(items) - 1))]
+        helping = [self._pool.submit(work_alone) for _ in range(min(self._helpers, len(items) - 1))]
         copy_context().run(work_alone)
         for helper in helping:
             helper.result()

@@ -11,7 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from langchain_embedding_adapter.adapters import BaseAdapter, LinearAdapter, MemoryAdapter
+from langchain_embedding_adapter.adapters import (
+    BaseAdapter,
+    LinearAdapter,
+    LowRankAdapter,
+    MemoryAdapter,
+    TwoLayerAdapter,
+)
 from langchain_embedding_adapter.config import CROWDED, TrainingConfig  # read here by training too
 from langchain_embedding_adapter.config import Future as Future
 from langchain_embedding_adapter.vectors import PairVectors
@@ -19,6 +25,8 @@ from langchain_embedding_adapter.vectors import PairVectors
 Family = Literal["default", "linear", "memory", "bridge"]
 Recall = tuple[float, float]
 """Temperature and strength of a memory."""
+DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
+"""Kinds of adapters that have no optimum to solve for, and may be candidates besides."""
 LOUDER: tuple[Recall, ...] = ((0.03, 3), (0.05, 3))
 """Of a memory over a bridge's, which is trusted less than a base is: what is tried beside the usual ones."""
 
@@ -54,6 +62,13 @@ class QueryMap:
             name += ", all passages" * (self.negatives == "all") + ", taught" * self.taught
         return name + f", strength {self.strength:g}" * (self.strength != 1)
 
+    def contains(self, other: QueryMap) -> bool:
+        """Whether the other is this map, or one that it goes beyond."""
+        if self.method in DESCENDING:
+            return other == self or other.method in ("start", "convex")
+        alike = (other.method, other.negatives, other.taught) == ("convex", self.negatives, self.taught)
+        return other == self or (self.method == "convex" and (alike or other.method == "start"))
+
     def settings(self, config: TrainingConfig) -> TrainingConfig:
         """The settings of its convex fit."""
         share = config.teacher_share if self.taught else 0.0
@@ -68,9 +83,11 @@ class Candidate:
     memory: Recall | None = None
 
     def contains(self, other: Candidate) -> bool:
-        """Whether the other is a simpler form of this one: with another convex map or none, or without the memory."""
-        maps = other.map == self.map or (self.map.method == "convex" and other.map.method in ("convex", "start"))
-        return maps and other.memory in (None, self.memory)
+        """Whether the other is a form of this one: a convex map of the same task, or none; the memory, or none.
+
+        Networks, which start from a map, have every convex one as a form.
+        """
+        return other.memory in (None, self.memory) and self.map.contains(other.map)
 
     def __str__(self) -> str:
         if self.memory is None:

@@ -7,9 +7,7 @@ from typing import Any
 from langchain_embedding_adapter.adapters import (
     BaseAdapter,
     LayeredMemoryAdapter,
-    LowRankAdapter,
     MemoryAdapter,
-    TwoLayerAdapter,
 )
 from langchain_embedding_adapter.config import TrainingConfig
 from langchain_embedding_adapter.engines import RayEngine
@@ -26,6 +24,7 @@ from langchain_embedding_adapter.fitting import (
 )
 from langchain_embedding_adapter.selection.candidates import (
     BASE,
+    DESCENDING,
     WHOLE,
     Candidate,
     is_identity,
@@ -34,9 +33,6 @@ from langchain_embedding_adapter.selection.candidates import (
 )
 from langchain_embedding_adapter.selection.fold_ranking import FitByDescent, moved
 from langchain_embedding_adapter.vectors import PairVectors
-
-DESCENDING = (LowRankAdapter.kind, TwoLayerAdapter.kind)
-"""Kinds of adapters that have no optimum to solve for, and may be candidates besides."""
 
 
 def fit_chosen(

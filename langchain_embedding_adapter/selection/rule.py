@@ -1,9 +1,9 @@
 """The rule that takes the winner.
 
 Of the candidates that lose nothing on new passages and are not significantly behind the best one there, the one with
-the best sum of both gains. With few questions, the base, if that is not a standard error ahead of it; else the simplest
-form of it that is within one standard error of it and more than one ahead of the base. (A form of it: what has nothing
-to do with it may be near by noise alone.)
+the best sum of both gains. With few questions, of those that are themselves a standard error ahead of the base, and of
+that one the simplest form that is within one standard error of it. (A form of it: what has nothing to do with it may be
+near by noise alone.) Where there is none, the base.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def choose(
     def error_behind(choice: Candidate, other: Candidate) -> float:
         return float(np.hypot.reduce([standard_error(gains[kind][other] - gains[kind][choice]) for kind in counting]))
 
-    winner = max(eligible, key=total)
     reliable = [choice for choice in eligible if total(choice) > small * error_behind(choice, BASE)]
+    winner = max(reliable, key=total, default=BASE)
     forms = (choice for choice in reliable if winner.contains(choice))
     near = (choice for choice in forms if total(winner) - total(choice) <= small * error_behind(choice, winner))
-    simplest = next(near) if winner in reliable else BASE
+    simplest = next(near, BASE)
     asked = len(gains[counting[0]][BASE])
     if simplest == BASE:
         return BASE, (
-            f"No gain that can be relied on: none of {len(gains[counting[0]])} candidates did better on {asked} "
-            "questions that its fit had not seen, and the base is kept."
+            f"No gain that can be relied on: none of {len(gains[counting[0]])} candidates did better"
+            f"{' by a standard error' * small} on {asked} questions that its fit had not seen, and the base is kept."
         )
     figures = " and ".join(
         f"{100 * gains[kind][simplest].mean():+.1f} ± {100 * standard_error(gains[kind][simplest]):.1f} on {kind}"

@@ -19,10 +19,10 @@ from langchain_embedding_adapter.engines import RayEngine
 from langchain_embedding_adapter.fitting import Follow, History, QuestionWeights, fit_by_descent
 from langchain_embedding_adapter.pairs.dataset import QADataset
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
-from langchain_embedding_adapter.selection.candidates import Candidate, Family, Future, QueryMap
+from langchain_embedding_adapter.selection.candidates import DESCENDING, Candidate, Family, Future, QueryMap
 from langchain_embedding_adapter.selection.caution import select_cautiously
 from langchain_embedding_adapter.selection.choice import Selection, select
-from langchain_embedding_adapter.selection.fitted import DESCENDING, fit_chosen
+from langchain_embedding_adapter.selection.fitted import fit_chosen
 from langchain_embedding_adapter.selection.holdout import examine, figure, hold_out, improves
 from langchain_embedding_adapter.selection.rule import NEW, SAME, VALIDATION
 from langchain_embedding_adapter.vectors import PairVectors

@@ -10,9 +10,9 @@ import numpy as np
 from langchain_embedding_adapter.evaluation.ranking import DEFAULT_KS, Adapt, compare
 from langchain_embedding_adapter.metrics import label
 from langchain_embedding_adapter.report.retrieval import RetrievalReport
-from langchain_embedding_adapter.selection.candidates import BASE, Future
+from langchain_embedding_adapter.selection.candidates import BASE, DESCENDING, Future
 from langchain_embedding_adapter.selection.choice import folds_of
-from langchain_embedding_adapter.selection.fitted import DESCENDING, fit_chosen
+from langchain_embedding_adapter.selection.fitted import fit_chosen
 from langchain_embedding_adapter.selection.training import Task, Trained
 from langchain_embedding_adapter.vectors import Floats, PairVectors
 

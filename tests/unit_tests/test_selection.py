@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -154,7 +156,12 @@ def test_the_rule(means, expect, small: bool, winner: int | None) -> None:
 
 def test_with_few_questions_to_be_near_the_best_by_noise_is_not_enough() -> None:
     noisy, good = (Candidate(QueryMap("convex", 1, ridge)) for ridge in (0, 1))
-    for mean, winner in ((-0.01, good), (0.03, good), (0.06, noisy)):  # the noisy one's standard error is 0.05
+    for mean, winner in (
+        (-0.01, good),
+        (0.03, good),
+        (0.045, good),
+        (0.06, noisy),
+    ):  # the noisy one's standard error is 0.05
         found = {BASE: np.zeros(400), noisy: 5 * noise(0) + mean, good: noise(1) + 0.04}
         assert choose({SAME: found}, "same passages", small=True, metric="ndcg@10")[0] == winner
 
@@ -168,6 +175,7 @@ def test_with_few_questions_only_a_form_of_the_best_is_preferred_to_it() -> None
         Candidate(QueryMap(), memory): Candidate(QueryMap(), memory),
         Candidate(QueryMap("convex", 80, 0.3), memory): Candidate(QueryMap("convex", 80, 0.3), memory),
         Candidate(convex, (0.1, 1.0)): best,
+        Candidate(replace(convex, negatives="all"), memory): best,
     }.items():
         found = {BASE: np.zeros(400), simpler: noise(0) + 0.035, best: noise(1) + 0.04}
         assert choose({SAME: found}, "same passages", small=True, metric="ndcg@10")[0] == winner

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +34,7 @@ needs_steady_products = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def threads_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sharing.Sharing, "_until", 0.0)
+    monkeypatch.setattr(sharing, "TURN", math.inf)  # else a loaded machine would do it all on one thread
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -88,7 +92,15 @@ def same(results: list[list[np.ndarray]]) -> bool:
 @needs_steady_products
 @pytest.mark.parametrize(
     ("rows", "products_each", "columns"),
-    [(334, 384, 668), (215, 3010, 384), (64, 20_000, 64), (16, LONGEST, 16), (40, LONGEST + 1, 7), (1, 3000, 700)],
+    [
+        (334, 384, 668),
+        (215, 3010, 384),
+        (64, 20_000, 64),
+        (16, LONGEST, 16),
+        (40, LONGEST + 1, 7),
+        (1, 3000, 700),
+        (1, 60_000, 1),
+    ],
 )
 def test_products_are_steady(rows: int, products_each: int, columns: int) -> None:
     """Long sums, few rows and transposed sides are where oneDNN would share out a sum among threads."""
@@ -101,12 +113,22 @@ def test_products_are_steady(rows: int, products_each: int, columns: int) -> Non
         assert torch.allclose(inner(left, right).double(), exact, atol=1e-6 * products_each)
 
 
-@pytest.mark.parametrize("shape", [(0, 5, 3), (3, 5, 0), (1, 1, 1), (2, 1, 3), (2, 0, 3)])
+@pytest.mark.parametrize("shape", [(0, 5, 3), (3, 5, 0), (1, 1, 1), (2, 1, 3), (2, 0, 3), (1, 9, 4), (4, 9, 1)])
 def test_products_of_next_to_nothing(shape: tuple[int, int, int]) -> None:
     rows, products_each, columns = shape
     left, right = torch.randn(rows, products_each), torch.randn(columns, products_each)
     assert torch.allclose(inner(left, right), left @ right.T)
+    assert inner(left, right).is_contiguous()
     assert torch.equal(inner(left.double(), right.double()), left.double() @ right.double().T)
+
+
+def test_products_that_have_a_gradient_or_fit_not() -> None:
+    left, right = torch.randn(3, 4, requires_grad=True), torch.randn(5, 4)
+    inner(left, right).sum().backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(left.grad, right.sum(dim=0).expand(3, 4))
+    for one, other in ((torch.randn(1, 8), torch.randn(6, 1)), (right, right.double())):
+        with pytest.raises(RuntimeError, match=r"cannot be multiplied|same dtype"):
+            inner(one, other)
 
 
 @needs_steady_products
@@ -151,6 +173,20 @@ def test_a_fit_is_the_same_on_any_number_of_threads(way: bool) -> None:
     assert results[0][-1][-1] < 0.8 * results[0][-1][0]
 
 
+def test_a_fit_with_a_teacher_is_the_same_on_any_number_of_threads(way: bool) -> None:
+    """With more opinions than torch adds up on one thread."""
+    vectors, start = made(900, 300), LinearAdapter(DIMENSIONS, DIMENSIONS)
+    listed = Ragged.of(np.random.default_rng(row).permutation(300)[:40] for row in range(900))
+    opinions = np.random.default_rng(0).normal(size=len(listed.flat))
+    taught = replace(vectors, listed=listed, opinions=listed.like(opinions))
+
+    def found() -> list[np.ndarray]:
+        fitted, history = fit_linear(taught, start, TrainingConfig(negatives="all", teacher_share=0.5))
+        return [fitted.weight, np.array([row["loss"] for row in history])]
+
+    assert same(on_all(found))
+
+
 def test_a_selection_is_the_same_on_any_number_of_threads(way: bool) -> None:
     """With few questions, so that closed forms are among the candidates."""
     vectors, start = made(150, 120), LinearAdapter(DIMENSIONS, DIMENSIONS)
@@ -191,6 +227,37 @@ def test_a_context_within_another_has_as_many_threads_but_not_within_its_calls()
     assert torch.get_num_threads() == own
 
 
+def test_two_trainings_in_threads_of_one_process_leave_torch_its_threads() -> None:
+    torch.set_num_threads(3)
+    entered, left = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def second() -> None:
+        with SideBySide():
+            entered.set()
+            left.wait(10)
+        seen.append(torch.get_num_threads())
+
+    with SideBySide():
+        other = threading.Thread(target=second)
+        other.start()
+        assert entered.wait(10)
+    left.set()
+    other.join()
+    assert torch.get_num_threads() == 3
+    assert seen == [3]
+
+
+def test_one_thread_stays_one_within_brief_calls_whatever_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(3)
+    monkeypatch.setattr(sharing.Sharing, "_until", time.perf_counter() + 0.05)
+    with SideBySide(brief=True), SideBySide(workers=1):
+        time.sleep(0.06)
+        inner(torch.randn(20, 30), torch.randn(40, 30))
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
 def test_an_error_in_a_call_comes_out_and_leaves_the_threads_as_they_were(way: bool) -> None:
     torch.set_num_threads(2)
 
@@ -214,6 +281,7 @@ def test_training_side_by_side_learns_as_well(monkeypatch: pytest.MonkeyPatch, b
 
 def test_where_others_are_in_the_way_torch_keeps_to_one_thread_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
+    monkeypatch.setattr(sharing, "TURN", 3e-3)
     monkeypatch.setattr(sharing.time, "perf_counter", lambda: now[0])
     torch.set_num_threads(3)
     slow, quick = 2 * sharing.TURN, sharing.TURN / 2
@@ -244,3 +312,17 @@ def test_products_tell_how_long_they_took(monkeypatch: pytest.MonkeyPatch) -> No
     with SideBySide(brief=True), SideBySide(brief=True):
         inner(torch.randn(20, 30), torch.randn(40, 30))
     assert told == [2 * 20 * 30 * 40]
+
+
+def test_a_torch_without_the_operation_multiplies_as_it_always_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(left: Tensor, right: Tensor) -> Tensor:
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_linear_pointwise'")
+
+    monkeypatch.setattr(products, "_by_onednn", missing)
+    steady.cache_clear()
+    try:
+        assert not steady()
+        left, right = torch.randn(5, 7), torch.randn(6, 7)
+        assert torch.equal(inner(left, right), left @ right.T)
+    finally:
+        steady.cache_clear()
