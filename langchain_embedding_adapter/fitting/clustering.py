@@ -41,8 +41,8 @@ def nearest_centre(vectors: Tensor, centres: Tensor) -> Tensor:
     return torch.cat([inner(block, centres).argmax(dim=1) for block in blocks])
 
 
-def k_means(vectors: Tensor, count: int, random: np.random.Generator, rounds: int) -> Tensor:
-    """``(count, dimensions)``, means of the vectors that are nearest to each, found by Lloyd from k-means++ on."""
+def lloyd_means(vectors: Tensor, count: int, random: np.random.Generator, rounds: int) -> Tensor:
+    """``(count, dimensions)``, means of those of these unit vectors that are nearest to each: k-means++, then Lloyd."""
     means = _far_apart(vectors, count, random)
     for _ in range(rounds):
         nearest = nearest_mean(vectors, means)

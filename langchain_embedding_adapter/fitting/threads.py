@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from contextvars import ContextVar, copy_context
-from types import TracebackType
 from typing import TypeVar
 
 import torch
@@ -50,34 +49,27 @@ class SideBySide:
 
     def __init__(self, workers: int | None = None, *, brief: bool = False) -> None:
         self._workers, self.one_by_one = workers, brief and steady()
-        self._sharing: AbstractContextManager[object] = nullcontext()
 
     def __enter__(self) -> SideBySide:
-        if self.one_by_one:
-            self._sharing = nullcontext() if current.get() else Sharing()
-            self._sharing.__enter__()
-            return self
-        self._held = Threads()
-        threads = self._held.__enter__()
-        workers = self._workers or _cores.get(threads)
-        torch.set_num_threads(1)
-        self._before = _cores.set(workers), current.set(None)
-        self._helpers = workers - 1
-        # A thread takes over the number of threads when torch first shares out work in it, and oneDNN may come before.
-        self._pool = ThreadPoolExecutor(max(1, self._helpers), initializer=torch.get_num_threads)
+        with ExitStack() as ending:
+            if self.one_by_one:
+                if current.get() is None:
+                    ending.enter_context(Sharing())
+            else:
+                threads = ending.enter_context(Threads())
+                workers = self._workers or _cores.get(threads)
+                torch.set_num_threads(1)
+                ending.callback(_cores.reset, _cores.set(workers))
+                ending.callback(current.reset, current.set(None))
+                self._helpers = workers - 1
+                # A thread takes over torch's number of threads when torch shares out work in it; oneDNN may come first.
+                self._pool = ThreadPoolExecutor(max(1, self._helpers), initializer=torch.get_num_threads)
+                ending.callback(self._pool.shutdown, cancel_futures=True)
+            self._ending = ending.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.one_by_one:
-            self._sharing.__exit__(kind, error, trace)
-            return
-        self._pool.shutdown(cancel_futures=True)
-        self._held.__exit__()
-        cores, sharing = self._before
-        _cores.reset(cores)
-        current.reset(sharing)
+    def __exit__(self, *_: object) -> None:
+        self._ending.close()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """The results of all calls, in the order of the items; this thread makes its share of the calls."""

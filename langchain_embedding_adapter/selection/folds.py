@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_embedding_adapter.fitting import SideBySide, as_tensor
-from langchain_embedding_adapter.fitting.clustering import k_means, nearest_mean
+from langchain_embedding_adapter.fitting.clustering import lloyd_means, nearest_mean
 from langchain_embedding_adapter.vectors import Floats, PairVectors, Ragged, unit
 
 LARGEST_SAMPLE = 4096
@@ -102,7 +102,7 @@ def _clusters(passages: Floats, count: int, seed: int) -> Indices:
     if len(vectors) > LARGEST_SAMPLE:
         sample = vectors[np.sort(random.choice(len(vectors), LARGEST_SAMPLE, replace=False))]
     with SideBySide(brief=True):
-        nearest = nearest_mean(vectors, k_means(sample, min(count, len(sample)), random, ROUNDS))
+        nearest = nearest_mean(vectors, lloyd_means(sample, min(count, len(sample)), random, ROUNDS))
     return np.asarray(nearest.numpy(), dtype=np.intp)
 
 
